@@ -1,0 +1,255 @@
+//! The connector contract and the factory. A connector never touches the database nor the HTTP server: what it needs
+//! arrives as arguments, what it learns leaves as values. Adding a channel: its file, one line in [`Factory::new`],
+//! its fixtures.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Debug};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::ids::real_connector;
+use crate::message::{Outgoing, Received};
+use crate::net::Net;
+use crate::records::Settings;
+
+/// One setting of a line.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    /// Key as portals and `line add --set` name it.
+    pub key: &'static str,
+    /// What it is, for people.
+    pub label: &'static str,
+    /// Never shown back.
+    pub secret: bool,
+    /// The channel can't work without it.
+    pub required: bool,
+    /// The portal's form shows its value, so a stubbed value clears it; the others keep theirs (`portal-box.md` §3.5).
+    pub visible: bool,
+}
+
+/// A virtual channel that runs through a real one.
+#[derive(Clone, Copy, Debug)]
+pub struct Virtual {
+    /// Id as portals know it, e.g. `botframework.skype`.
+    pub id: &'static str,
+    /// Name for people.
+    pub title: &'static str,
+    /// Operators may edit their messages.
+    pub edit: bool,
+    /// Operators may delete their messages.
+    pub delete: bool,
+    /// Chats may have several customers.
+    pub group: bool,
+    /// Longest text of one message in UTF-16 units; longer ones are split.
+    pub text_max_units: usize,
+}
+
+/// A webhook as it came, its line already found by the hash.
+#[derive(Clone, Debug, Default)]
+pub struct Webhook {
+    /// `POST` or `GET`.
+    pub method: String,
+    /// Query pairs, decoded.
+    pub query: Vec<(String, String)>,
+    /// Header names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// Whole body.
+    pub body: Vec<u8>,
+}
+
+impl Webhook {
+    /// The first header of that (lower-case) name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// A webhook whose sender has been proved. Only this folder can make one, so `receive` never sees unchecked bytes.
+#[derive(Debug)]
+pub struct Verified(Webhook);
+
+impl Verified {
+    /// The proved webhook.
+    pub fn webhook(&self) -> &Webhook {
+        &self.0
+    }
+}
+
+/// Why a webhook was not taken; the words after the dash are the HTTP answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rejected {
+    /// Not the shape of this channel at all — 400.
+    Malformed(&'static str),
+    /// No proof or a wrong one — 401.
+    Unproved(&'static str),
+    /// Proved, but not entitled — 403.
+    Forbidden(&'static str),
+    /// The proof can't be checked at the moment — 503 with `Retry-After`.
+    Unavailable(&'static str),
+}
+
+/// What to answer a webhook once its messages are stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookAnswer {
+    /// HTTP status.
+    pub status: u16,
+    /// JSON body, empty for none.
+    pub body: Vec<u8>,
+}
+
+/// The channel has taken a message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// External ids of every part, at most 100 characters each; empty when the channel gave none.
+    pub ids: Vec<String>,
+    /// Short ids that stand for long ones.
+    pub aliases: Vec<(String, String)>,
+}
+
+/// Why the channel has not taken a message (`botframework.md` §4.2). `sent` holds the ids of the parts that had
+/// already left: they are not sent again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SendError {
+    /// Try again, not before `after` when the channel says so.
+    Retry {
+        /// What happened.
+        why: String,
+        /// The channel's own wish.
+        after: Option<Duration>,
+        /// The message may have been delivered.
+        ambiguous: bool,
+    },
+    /// Never will: blocked by the customer, chat gone.
+    Permanent {
+        /// Stable code, e.g. `CHAT_GONE`.
+        code: &'static str,
+        /// What happened, for the operator.
+        why: String,
+    },
+    /// The credentials are refused: the line is broken until new settings come.
+    Auth {
+        /// What happened.
+        why: String,
+    },
+}
+
+/// How far a message that is sent in parts has come; stored with the outbox row so that a retry goes on where it
+/// stopped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Parts done.
+    pub parts: usize,
+    /// Their external ids.
+    pub ids: Vec<String>,
+}
+
+/// Why the settings do not work; the sentence is shown by the portal's page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TestError {
+    /// Stable code, e.g. `APP_SECRET_WRONG`.
+    pub code: &'static str,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+/// What portals show of a connected channel (`portal-box.md` §3.4 `infoConnect`, `infoConnectLink`, `infoConnectorsLine`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConnectInfo {
+    /// Id of the external entity.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The bot's admin page, or the chat's page.
+    pub url: String,
+    /// Virtual connector id → address that opens a chat.
+    pub links: Vec<(String, String)>,
+}
+
+/// One messaging network.
+pub trait Connector: Debug + Send + Sync {
+    /// Real connector id. Stored, so it never changes.
+    fn name(&self) -> &'static str;
+    /// Name for people.
+    fn title(&self) -> &'static str;
+    /// The settings of a line.
+    fn fields(&self) -> &'static [Field];
+    /// Virtual channels; empty when the real one is the only one.
+    fn virtuals(&self) -> &'static [Virtual];
+    /// The external entity that belongs to one line only, `None` while the settings don't name it.
+    fn entity(&self, settings: &Settings) -> Option<String>;
+    /// Shape of the settings, no network.
+    fn check(&self, settings: &Settings) -> Result<(), TestError>;
+    /// Proves who sent `hook`. May fetch the network's public keys; never acts on the body.
+    fn verify(&self, hook: Webhook, settings: &Settings) -> Result<Verified, Rejected>;
+    /// Turns a proved webhook into messages. No network.
+    fn receive(&self, hook: &Verified, settings: &Settings) -> Result<Received, Rejected>;
+    /// The answer once everything is stored.
+    fn answer(&self, hook: &Verified) -> HookAnswer;
+    /// Sends, edits or deletes one message. `chat` is the data the connector put into [`crate::message::ChatRecord`];
+    /// `resolve` gives the long id behind a short one; `progress` is updated after each part. Blocking; never called
+    /// while a transaction is open.
+    fn send(
+        &self,
+        settings: &Settings,
+        chat: Option<&str>,
+        message: &Outgoing,
+        resolve: &dyn Fn(&str) -> Option<String>,
+        progress: &mut Progress,
+    ) -> Result<Sent, SendError>;
+    /// Checks the credentials against the network; called by `testConnect` and `line test`.
+    fn test(&self, settings: &Settings) -> Result<(), TestError>;
+    /// What portals show of it.
+    fn info(&self, settings: &Settings) -> ConnectInfo;
+}
+
+/// A small durable shelf for what a connector wants to find again after a restart, such as public keys.
+pub trait Shelf: Debug + Send + Sync {
+    /// The stored text of that name.
+    fn get(&self, name: &str) -> Option<String>;
+    /// Stores a text.
+    fn put(&self, name: &str, text: &str);
+}
+
+/// What every connector may use.
+#[derive(Clone, Debug)]
+pub struct Tools {
+    /// The way out.
+    pub net: Arc<dyn Net>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Durable shelf.
+    pub shelf: Arc<dyn Shelf>,
+}
+
+/// Makes connectors and finds them by id.
+pub struct Factory(BTreeMap<&'static str, Arc<dyn Connector>>);
+
+impl Debug for Factory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Factory {
+    /// Every connector the server has. One line each.
+    pub fn new(tools: &Tools, options: &Options) -> Self {
+        let _ = (tools, options);
+        let all: Vec<Arc<dyn Connector>> = vec![];
+        Self(all.into_iter().map(|connector| (connector.name(), connector)).collect())
+    }
+
+    /// The connector of a real or virtual id.
+    pub fn get(&self, id: &str) -> Option<&Arc<dyn Connector>> {
+        self.0.get(real_connector(id).as_str())
+    }
+
+    /// All, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn Connector>> {
+        self.0.values()
+    }
+}
+
+/// Configuration of the connectors, section by section.
+#[derive(Clone, Debug, Default)]
+pub struct Options {}

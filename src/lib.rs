@@ -1,0 +1,11 @@
+//! Trunkline: a connector server that carries messages between channels and portals and loses none.
+
+pub mod channels;
+pub mod clock;
+pub mod http;
+pub mod ids;
+pub mod message;
+pub mod net;
+pub mod portals;
+pub mod records;
+pub mod secret;

@@ -1,0 +1,110 @@
+//! The portal protocols: how a packet is posted and what counts as its confirmation. No database, no HTTP server here.
+
+use std::fmt::{self, Debug};
+use std::time::Duration;
+
+use crate::message::Body;
+use crate::net::{Net, NetError};
+use crate::records::Portal;
+
+/// Several queue rows of one line for one virtual connector that travel in one request. All bodies ask for the same
+/// command, see [`same_command`].
+#[derive(Clone, Debug)]
+pub struct Packet {
+    /// Virtual connector id for messages, real id for [`crate::message::Notice::Deactivated`].
+    pub connector: String,
+    /// The portal's line number.
+    pub line: String,
+    /// In order.
+    pub bodies: Vec<Body>,
+}
+
+/// The portal's word about a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Receipt {
+    /// It has everything.
+    All,
+    /// It has these (indices into `bodies`); nothing is known of the rest.
+    Some(Vec<usize>),
+}
+
+/// Why a packet is not confirmed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PortalError {
+    /// No answer.
+    Net(NetError),
+    /// An answer, but not of the protocol: HTML, redirect, half a JSON, status 4xx or 5xx.
+    Rubbish {
+        /// HTTP status.
+        status: u16,
+        /// The portal's wish in `Retry-After` (429 and 503).
+        retry_after: Option<Duration>,
+    },
+    /// The portal refused in its own words: error code, e.g. `NOT_ACTIVE_LINE`.
+    Refused {
+        /// The first `CODE` of the reply.
+        code: String,
+    },
+}
+
+impl PortalError {
+    /// The portal may have taken the packet all the same.
+    pub fn is_ambiguous(&self) -> bool {
+        match self {
+            Self::Net(error) => error.is_ambiguous(),
+            Self::Rubbish { .. } => true,
+            Self::Refused { .. } => false,
+        }
+    }
+
+    /// The portal answered in its protocol: it is alive and just does not want this packet.
+    pub fn is_alive(&self) -> bool {
+        match self {
+            Self::Refused { .. } => true,
+            Self::Net(_) | Self::Rubbish { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for PortalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Net(error) => write!(f, "{error}"),
+            Self::Rubbish { status, .. } => {
+                write!(f, "the portal answered {status} and not in the protocol")
+            }
+            Self::Refused { code } => write!(f, "the portal refused with `{code}`"),
+        }
+    }
+}
+
+impl std::error::Error for PortalError {}
+
+/// One way to talk to portals.
+pub trait Protocol: Debug + Send + Sync {
+    /// Name as in `portal add --protocol`.
+    fn name(&self) -> &'static str;
+    /// Posts one packet and reads the answer. Blocking.
+    fn deliver(
+        &self,
+        net: &dyn Net,
+        portal: &Portal,
+        packet: &Packet,
+        timeout: Duration,
+    ) -> Result<Receipt, PortalError>;
+    /// Asks the portal for a sign of life that proves its key.
+    fn test(&self, net: &dyn Net, portal: &Portal, connector: &str, line: &str) -> Result<(), PortalError>;
+    /// The portal sends `setStatusDelivered` of its own (box below 21).
+    fn confirms_by_status(&self, portal: &Portal) -> bool;
+    /// Whether a body of this kind can be said to the portal at all; one that can't is dropped as confirmed by its maker
+    /// before it is queued.
+    fn can_say(&self, portal: &Portal, body: &Body) -> bool;
+}
+
+/// Every protocol the server speaks.
+pub static PROTOCOLS: &[&dyn Protocol] = &[];
+
+/// The protocol of a portal's record.
+pub fn protocol(name: &str) -> Option<&'static dyn Protocol> {
+    PROTOCOLS.iter().copied().find(|protocol| protocol.name() == name)
+}
