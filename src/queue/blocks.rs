@@ -1,0 +1,140 @@
+//! The block schedule (design §6), pure: how many attempts have failed and when → blocked until when, or give up.
+
+use std::time::Duration;
+
+use crate::clock::UnixMillis;
+
+/// What an unconfirmed attempt leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Failed attempts including this one.
+    pub attempts: u32,
+    /// The first of them.
+    pub first_attempt_at: UnixMillis,
+    /// Nothing is posted before; after the last one everything becomes dead letters.
+    pub until: UnixMillis,
+    /// This was the last attempt of the table.
+    pub last: bool,
+}
+
+/// The table of waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schedule(Vec<Duration>);
+
+/// The default waits in microseconds: 42.1875 s twice, then doubling up to 12 h.
+const DEFAULT_MICROS: [u64; 12] = [
+    42_187_500,
+    42_187_500,
+    84_375_000,
+    168_750_000,
+    337_500_000,
+    675_000_000,
+    1_350_000_000,
+    2_700_000_000,
+    5_400_000_000,
+    10_800_000_000,
+    21_600_000_000,
+    43_200_000_000,
+];
+
+const _: () = {
+    let (mut rest, mut total, mut last) = (DEFAULT_MICROS.as_slice(), 0, 0);
+    while let [next, tail @ ..] = rest {
+        assert!(last <= *next, "no wait is shorter than the one before");
+        (rest, total, last) = (tail, total + *next, *next);
+    }
+    assert!(last == 12 * 3_600_000_000, "the last wait is 12 hours");
+    assert!(total == 24 * 3_600_000_000, "24 hours in all");
+};
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self(DEFAULT_MICROS.into_iter().map(Duration::from_micros).collect())
+    }
+}
+
+impl Schedule {
+    /// A schedule of these waits; an empty list gives the default one.
+    pub fn new(waits: Vec<Duration>) -> Self {
+        if waits.is_empty() { Self::default() } else { Self(waits) }
+    }
+
+    /// Time from the first attempt to the end of the last block.
+    pub fn total(&self) -> Duration {
+        self.0.iter().sum()
+    }
+
+    /// How many attempts there are before giving up.
+    pub fn attempts(&self) -> u32 {
+        u32::try_from(self.0.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The wait after failed attempt `k`, counted from 1.
+    pub fn wait(&self, k: u32) -> Duration {
+        let last = self.0.last().copied().unwrap_or_default();
+        usize::try_from(k).ok().and_then(|k| self.0.get(k.checked_sub(1)?)).copied().unwrap_or(last)
+    }
+
+    /// The block after an attempt that began at `began` and failed at `failed`. `before` is how many failed until then
+    /// and when the first began. Waits run from the failure, so that a portal that answers slowly is not hammered; only
+    /// the end of the schedule is fixed: exactly [`Schedule::total`] after the first attempt began.
+    pub fn block(&self, before: (u32, Option<UnixMillis>), began: UnixMillis, failed: UnixMillis) -> Block {
+        let attempts = before.0.saturating_add(1).min(self.attempts());
+        let first_attempt_at = before.1.unwrap_or(began);
+        let end = first_attempt_at.plus(self.total());
+        let last = attempts >= self.attempts();
+        let until = if last { end } else { failed.plus(self.wait(attempts)).min(end) };
+        Block { attempts, first_attempt_at, until, last }
+    }
+
+    /// The line's time is over: the last block has ended.
+    pub fn is_over(&self, attempts: u32, first_attempt_at: Option<UnixMillis>, now: UnixMillis) -> bool {
+        attempts > 0 && first_attempt_at.is_some_and(|first| now >= first.plus(self.total()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Design §6: twelve attempts, exactly 24 h.
+    #[test]
+    fn twelve_attempts_last_exactly_24_hours() {
+        let schedule = Schedule::default();
+        let start = UnixMillis(1_500_000_000_000);
+        let (mut before, mut now) = ((0, None), start);
+        for k in 1..=12 {
+            let block = schedule.block(before, now, now);
+            assert_eq!((block.attempts, block.first_attempt_at, block.last), (k, start, k == 12));
+            assert!(!schedule.is_over(block.attempts, Some(start), UnixMillis(block.until.0 - 1)));
+            before = (block.attempts, Some(block.first_attempt_at));
+            now = block.until;
+        }
+        assert_eq!(now.since(start), Duration::from_hours(24));
+        assert!(schedule.is_over(12, Some(start), now));
+    }
+
+    #[test]
+    fn slow_failures_shorten_the_last_block_not_the_day() {
+        let schedule = Schedule::default();
+        let start = UnixMillis(0);
+        let (mut before, mut now) = ((0, None), start);
+        let mut block = schedule.block(before, now, now);
+        for _ in 0..12 {
+            block = schedule.block(before, now, now.plus(Duration::from_secs(90)));
+            before = (block.attempts, Some(block.first_attempt_at));
+            now = block.until;
+        }
+        assert!(block.last);
+        assert_eq!(block.until.since(start), Duration::from_hours(24));
+    }
+
+    #[test]
+    fn a_configured_table_is_followed() {
+        let schedule = Schedule::new(vec![Duration::from_secs(1), Duration::from_secs(3)]);
+        let first = schedule.block((0, None), UnixMillis(0), UnixMillis(0));
+        assert_eq!((first.until, first.last), (UnixMillis(1000), false));
+        let second = schedule.block((1, Some(UnixMillis(0))), UnixMillis(1000), UnixMillis(1500));
+        assert_eq!((second.until, second.last), (UnixMillis(4000), true));
+    }
+}

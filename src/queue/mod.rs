@@ -1,0 +1,247 @@
+//! The incoming queue, channel → portal: push, next packet, confirm, and the way into dead letters. Every function that
+//! writes takes a [`Tx`] of the store writer and changes the counters with the rows (promise 4).
+
+pub mod blocks;
+pub mod body;
+pub mod dead;
+
+use rusqlite::{Connection, Result, Row, named_params};
+use sha2::{Digest, Sha256};
+
+use crate::clock::UnixMillis;
+use crate::ids::{LineId, MessageId};
+use crate::message::{Body, IncomingKind, Notice};
+use crate::store::Tx;
+use crate::store::counters::{Counter, Direction};
+
+/// One row, its body still encoded.
+#[derive(Clone, Debug)]
+pub struct Queued {
+    /// Row.
+    pub id: MessageId,
+    /// Virtual connector id.
+    pub connector: String,
+    /// `message`, `delivered` … (see [`command`]).
+    pub command: String,
+    /// External chat id.
+    pub chat: String,
+    /// External message id.
+    pub message: String,
+    /// Files the portal will download.
+    pub files: usize,
+    /// Encoded body.
+    pub body: Vec<u8>,
+    /// When it was accepted.
+    pub accepted_at: UnixMillis,
+    /// Posts that were not confirmed.
+    pub attempts: u32,
+}
+
+impl Queued {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        Ok(Self {
+            id: MessageId(row.get("id")?),
+            connector: row.get("connector")?,
+            command: row.get("command")?,
+            chat: row.get("chat")?,
+            message: row.get("message")?,
+            files: usize::try_from(row.get::<_, i64>("files")?).unwrap_or(0),
+            body: row.get("body")?,
+            accepted_at: UnixMillis(row.get("accepted_at")?),
+            attempts: row.get("attempts")?,
+        })
+    }
+}
+
+/// What of a body stands in columns: rows of one packet have the same command.
+pub fn command(body: &Body) -> &'static str {
+    match body {
+        Body::Message(_) => "message",
+        Body::Notice(Notice::Delivered { .. }) => "delivered",
+        Body::Notice(Notice::Read { .. }) => "read",
+        Body::Notice(Notice::Failed { .. }) => "failed",
+        Body::Notice(Notice::Deactivated) => "deactivated",
+    }
+}
+
+/// External chat id and message id of a body, as the portal names them in its confirmation.
+fn address(body: &Body) -> (&str, &str) {
+    match body {
+        Body::Message(message) => (&message.chat.id, &message.message_id),
+        Body::Notice(Notice::Delivered { chat, im, .. } | Notice::Failed { chat, im, .. }) => (chat, &im.message_id),
+        Body::Notice(Notice::Read { chat, ids, .. }) => (chat, ids.first().map_or("", String::as_str)),
+        Body::Notice(Notice::Deactivated) => ("", ""),
+    }
+}
+
+fn files(body: &Body) -> usize {
+    match body {
+        Body::Message(message) if message.kind != IncomingKind::Delete => {
+            message.files.len() + usize::from(message.user.picture.is_some())
+        }
+        Body::Message(_) | Body::Notice(_) => 0,
+    }
+}
+
+const SEEN: &str = "insert or ignore into seen (key, at) values (:key, :now)";
+
+/// Notes an event; false when it was noted before (promise 2: the unique key decides, never a cache).
+pub fn first_time(tx: &Tx<'_>, direction: Direction, line: LineId, event: &str) -> Result<bool> {
+    let mut digest = Sha256::new();
+    digest.update(direction.as_str());
+    digest.update(line.0.to_le_bytes());
+    digest.update(event);
+    let digest = digest.finalize();
+    let key = digest.get(..16).unwrap_or_default();
+    let changed = tx.db().prepare_cached(SEEN)?.execute(named_params! {":key": key, ":now": tx.now.0})?;
+    Ok(changed == 1)
+}
+
+const PUSH: &str = "
+    insert into queue (line_id, connector, command, chat, message, files, body, accepted_at)
+    values (:line, :connector, :command, :chat, :message, :files, :body, :now)";
+
+/// What became of a push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pushed {
+    /// Stored.
+    New(MessageId),
+    /// A repeat: it had been stored before, nothing was added.
+    Repeat,
+}
+
+/// Accepts one body for the portal of `line`. `key` as the connector gave it; `connector` is the virtual id.
+pub fn push(tx: &mut Tx<'_>, line: LineId, connector: &str, key: Option<&str>, body: &Body) -> Result<Pushed> {
+    if let Some(key) = key
+        && !first_time(tx, Direction::In, line, key)?
+    {
+        tx.deltas.add(Counter::Repeated, connector, Direction::In, "", 1);
+        return Ok(Pushed::Repeat);
+    }
+    let (chat, message) = address(body);
+    tx.db().prepare_cached(PUSH)?.execute(named_params! {
+        ":line": line.0, ":connector": connector, ":command": command(body), ":chat": chat, ":message": message,
+        ":files": i64::try_from(files(body)).unwrap_or(i64::MAX), ":body": body::encode(body), ":now": tx.now.0,
+    })?;
+    let id = MessageId(tx.db().last_insert_rowid());
+    tx.deltas.add(Counter::Accepted, connector, Direction::In, "", 1);
+    Ok(Pushed::New(id))
+}
+
+/// Oldest first. Index: `queue_line_id_idx`.
+const HEAD: &str = "
+    select id, connector, command, chat, message, files, body, accepted_at, attempts
+      from queue
+     where line_id = :line and id > :after
+     order by id
+     limit :limit";
+
+/// The oldest rows of `line` behind the id `after`.
+pub fn head(db: &Connection, line: LineId, after: MessageId, limit: usize) -> Result<Vec<Queued>> {
+    db.prepare_cached(HEAD)?
+        .query_map(
+            named_params! {":line": line.0, ":after": after.0, ":limit": i64::try_from(limit).unwrap_or(i64::MAX)},
+            Queued::from_row,
+        )?
+        .collect()
+}
+
+const CONFIRM: &str = "delete from queue where id = :id and line_id = :line returning connector";
+
+/// Removes confirmed rows; returns how many were still there. Rows that another confirmation has removed already are
+/// not counted twice.
+pub fn confirm(tx: &mut Tx<'_>, line: LineId, ids: &[MessageId]) -> Result<usize> {
+    let mut gone = 0;
+    let db = tx.db();
+    let mut confirmed: Vec<String> = Vec::with_capacity(ids.len());
+    let mut delete = db.prepare_cached(CONFIRM)?;
+    for id in ids {
+        let mut rows = delete.query(named_params! {":id": id.0, ":line": line.0})?;
+        while let Some(row) = rows.next()? {
+            confirmed.push(row.get(0)?);
+            gone += 1;
+        }
+    }
+    drop(delete);
+    for connector in confirmed {
+        tx.deltas.add(Counter::Confirmed, &connector, Direction::In, "", 1);
+    }
+    Ok(gone)
+}
+
+const FAILED: &str = "update queue set attempts = attempts + 1 where id = :id";
+
+/// Notes an unconfirmed post on its rows: only rows that were posted may be confirmed later.
+pub fn note_failure(tx: &Tx<'_>, ids: &[MessageId]) -> Result<()> {
+    let mut stmt = tx.db().prepare_cached(FAILED)?;
+    for id in ids {
+        stmt.execute(named_params! {":id": id.0})?;
+    }
+    Ok(())
+}
+
+const POSTED: &str = "
+    select id, connector, chat, message
+      from queue
+     where line_id = :line and command = 'message' and attempts > 0
+     order by id
+     limit 1000";
+
+/// Rows of `line` that were posted and failed, named by `(chat, message)`: a late `setStatusDelivered` still removes
+/// them (`interface.md` §6). Posted rows stand at the head, so no index over chat and message is needed.
+pub fn find_posted(
+    db: &Connection,
+    line: LineId,
+    connector: &str,
+    named: &[(String, String)],
+) -> Result<Vec<MessageId>> {
+    let mut stmt = db.prepare_cached(POSTED)?;
+    let mut rows = stmt.query(named_params! {":line": line.0})?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (of, chat, message): (String, String, String) =
+            (row.get("connector")?, row.get("chat")?, row.get("message")?);
+        if of.eq_ignore_ascii_case(connector) && named.iter().any(|name| name.0 == chat && name.1 == message) {
+            found.push(MessageId(row.get("id")?));
+        }
+    }
+    Ok(found)
+}
+
+/// Lines that have something to post.
+pub fn waiting_lines(db: &Connection) -> Result<Vec<LineId>> {
+    const WAITING: &str = "
+        select id from lines
+         where exists (select 1 from queue where queue.line_id = lines.id)
+         order by id limit 1000000";
+    db.prepare_cached(WAITING)?.query_map([], |row| Ok(LineId(row.get(0)?)))?.collect()
+}
+
+/// Rows that wait for one line's portal.
+pub fn count(db: &Connection, line: LineId) -> Result<i64> {
+    db.prepare_cached("select count(*) from queue where line_id = :line")?
+        .query_row(named_params! {":line": line.0}, |row| row.get(0))
+}
+
+/// When the oldest row of all was accepted.
+pub fn oldest(db: &Connection) -> Result<Option<UnixMillis>> {
+    use rusqlite::OptionalExtension;
+    db.prepare_cached("select accepted_at from queue order by id limit 1")?
+        .query_row([], |row| Ok(UnixMillis(row.get(0)?)))
+        .optional()
+}
+
+const FORGET: &str = "
+    delete from seen
+     where id <= (select coalesce(max(id), 0)
+                    from (select id, at from seen order by id limit :limit)
+                   where at < :before)
+       and at < :before";
+
+/// Forgets events older than `before`, a limited number at a time; returns how many. Ids grow with time, so the
+/// oldest stand first and no index over time is needed.
+pub fn forget_seen(tx: &Tx<'_>, before: UnixMillis, limit: usize) -> Result<usize> {
+    tx.db().prepare_cached(FORGET)?.execute(named_params! {
+        ":before": before.0, ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
+    })
+}

@@ -1,0 +1,363 @@
+//! Portals, lines, settings, chats, aliases, the journal and the shelf: rows as records and back.
+
+use rusqlite::{Connection, OptionalExtension, Result, Row, named_params};
+
+use super::Tx;
+use crate::clock::UnixMillis;
+use crate::ids::{LineId, PortalId};
+use crate::message::ChatRecord;
+use crate::records::{Line, LineState, Portal, Settings};
+use crate::secret::Secret;
+
+fn portal(row: &Row<'_>) -> Result<Portal> {
+    Ok(Portal {
+        id: PortalId(row.get("id")?),
+        name: row.get("name")?,
+        protocol: row.get("protocol")?,
+        url: row.get("url")?,
+        licence: row.get("licence")?,
+        key: Secret::new(row.get::<_, String>("key")?),
+        version: row.get("version")?,
+    })
+}
+
+fn line(row: &Row<'_>) -> Result<Line> {
+    let state: String = row.get("state")?;
+    Ok(Line {
+        id: LineId(row.get("id")?),
+        portal: PortalId(row.get("portal_id")?),
+        connector: row.get("connector")?,
+        line: row.get("line")?,
+        hash: row.get("hash")?,
+        state: match state.as_str() {
+            "broken" => LineState::Broken,
+            "taken_over" => LineState::TakenOver,
+            _ => LineState::Active,
+        },
+        attempts: row.get("attempts")?,
+        first_attempt_at: row.get::<_, Option<i64>>("first_attempt_at")?.map(UnixMillis),
+        blocked_until: row.get::<_, Option<i64>>("blocked_until")?.map(UnixMillis),
+        last_error: row.get("last_error")?,
+    })
+}
+
+/// As it is stored and shown.
+pub fn state_name(state: LineState) -> &'static str {
+    match state {
+        LineState::Active => "active",
+        LineState::Broken => "broken",
+        LineState::TakenOver => "taken_over",
+    }
+}
+
+macro_rules! portals {
+    ($where:literal) => {
+        concat!("select id, name, protocol, url, licence, key, version from portals where ", $where)
+    };
+}
+
+macro_rules! lines {
+    ($where:literal) => {
+        concat!(
+            "select id, portal_id, connector, line, hash, state, attempts, first_attempt_at, blocked_until, last_error ",
+            "from lines where ",
+            $where
+        )
+    };
+}
+
+/// A portal by row id.
+pub fn portal_by_id(db: &Connection, id: PortalId) -> Result<Option<Portal>> {
+    db.prepare_cached(portals!("id = :id"))?.query_row(named_params! {":id": id.0}, portal).optional()
+}
+
+/// A portal by the administrator's name.
+pub fn portal_by_name(db: &Connection, name: &str) -> Result<Option<Portal>> {
+    db.prepare_cached(portals!("name = :name"))?.query_row(named_params! {":name": name}, portal).optional()
+}
+
+/// A box by `BX_LICENCE`.
+pub fn portal_by_licence(db: &Connection, licence: &str) -> Result<Option<Portal>> {
+    if licence.is_empty() {
+        return Ok(None);
+    }
+    db.prepare_cached(portals!("licence = :licence and licence <> ''"))?
+        .query_row(named_params! {":licence": licence}, portal)
+        .optional()
+}
+
+/// Every portal, by name.
+pub fn portals(db: &Connection) -> Result<Vec<Portal>> {
+    db.prepare_cached(portals!("true order by name limit 100000"))?.query_map([], portal)?.collect()
+}
+
+const ADD_PORTAL: &str = "
+    insert into portals (name, protocol, url, licence, key, created_at)
+    values (:name, :protocol, :url, :licence, :key, :now)";
+
+/// A portal to be registered.
+#[derive(Clone, Debug)]
+pub struct NewPortal {
+    /// Unique name.
+    pub name: String,
+    /// Protocol.
+    pub protocol: &'static str,
+    /// Base address without a trailing slash.
+    pub url: String,
+    /// Box: `BX_LICENCE`.
+    pub licence: String,
+    /// Box: `K`.
+    pub key: Secret,
+}
+
+/// Registers a portal.
+pub fn add_portal(db: &Connection, new: &NewPortal, now: UnixMillis) -> Result<PortalId> {
+    db.prepare_cached(ADD_PORTAL)?.execute(named_params! {
+        ":name": new.name, ":protocol": new.protocol, ":url": new.url,
+        ":licence": new.licence, ":key": new.key.reveal(), ":now": now.0,
+    })?;
+    Ok(PortalId(db.last_insert_rowid()))
+}
+
+/// Notes a portal's new address.
+pub fn move_portal(db: &Connection, id: PortalId, url: &str) -> Result<()> {
+    db.prepare_cached("update portals set url = :url where id = :id")?
+        .execute(named_params! {":url": url, ":id": id.0})
+        .map(drop)
+}
+
+/// Removes a portal that has no lines left.
+pub fn remove_portal(db: &Connection, id: PortalId) -> Result<()> {
+    db.prepare_cached("delete from portals where id = :id")?.execute(named_params! {":id": id.0}).map(drop)
+}
+
+/// Notes a signed request: module version and time. The time is kept coarse (a minute), so that a busy portal costs no
+/// write a request.
+pub fn portal_seen(tx: &Tx<'_>, id: PortalId, version: &str) -> Result<()> {
+    const SEEN: &str = "
+        update portals set version = :version, seen_at = :now
+         where id = :id and (version is not :version or coalesce(seen_at, 0) < :now - 60000)";
+    tx.db().prepare_cached(SEEN)?.execute(named_params! {":version": version, ":now": tx.now.0, ":id": id.0}).map(drop)
+}
+
+/// A line by row id.
+pub fn line_by_id(db: &Connection, id: LineId) -> Result<Option<Line>> {
+    db.prepare_cached(lines!("id = :id"))?.query_row(named_params! {":id": id.0}, line).optional()
+}
+
+/// The line whose webhook address carries `hash`.
+pub fn line_by_hash(db: &Connection, hash: &str) -> Result<Option<Line>> {
+    db.prepare_cached(lines!("hash = :hash"))?.query_row(named_params! {":hash": hash}, line).optional()
+}
+
+/// The line that a portal calls `line` of the real connector `connector`.
+pub fn line_of(db: &Connection, portal: PortalId, connector: &str, number: &str) -> Result<Option<Line>> {
+    db.prepare_cached(lines!("portal_id = :portal and connector = :connector and line = :line"))?
+        .query_row(named_params! {":portal": portal.0, ":connector": connector, ":line": number}, line)
+        .optional()
+}
+
+/// The live line that holds an external entity.
+pub fn line_by_entity(db: &Connection, connector: &str, entity: &str) -> Result<Option<Line>> {
+    db.prepare_cached(lines!("connector = :connector and entity = :entity"))?
+        .query_row(named_params! {":connector": connector, ":entity": entity}, line)
+        .optional()
+}
+
+/// Every line, in the order they were made.
+pub fn lines(db: &Connection) -> Result<Vec<Line>> {
+    db.prepare_cached(lines!("true order by id limit 1000000"))?.query_map([], line)?.collect()
+}
+
+/// The lines of one portal.
+pub fn lines_of_portal(db: &Connection, portal: PortalId) -> Result<Vec<Line>> {
+    db.prepare_cached(lines!("portal_id = :portal order by id limit 1000000"))?
+        .query_map(named_params! {":portal": portal.0}, line)?
+        .collect()
+}
+
+const ENSURE_LINE: &str = "
+    insert into lines (portal_id, connector, line, hash, created_at)
+    values (:portal, :connector, :line, :hash, :now)
+    on conflict (portal_id, connector, line) do update
+       set hash = coalesce(hash, excluded.hash),
+           state = case when hash is null then 'active' else state end";
+
+/// Finds the line or makes it with `hash`; a line that was taken over gets the new hash and is live again. Its hash
+/// never changes otherwise (`interface.md` §6).
+pub fn ensure_line(tx: &Tx<'_>, portal: PortalId, connector: &str, number: &str, hash: &str) -> Result<Line> {
+    if let Some(line) = line_of(tx.db(), portal, connector, number)?
+        && line.hash.is_some()
+    {
+        return Ok(line);
+    }
+    tx.db().prepare_cached(ENSURE_LINE)?.execute(named_params! {
+        ":portal": portal.0, ":connector": connector, ":line": number, ":hash": hash, ":now": tx.now.0,
+    })?;
+    line_of(tx.db(), portal, connector, number)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
+}
+
+/// The settings of a line.
+pub fn settings(db: &Connection, line: LineId) -> Result<Settings> {
+    let mut stmt = db.prepare_cached("select key, value from settings where line_id = :line limit 1000")?;
+    let pairs = stmt
+        .query_map(named_params! {":line": line.0}, |row| Ok((row.get("key")?, row.get("value")?)))?
+        .collect::<Result<Vec<(String, String)>>>()?;
+    Ok(Settings::from_pairs(pairs))
+}
+
+/// Replaces the settings of a line, names its entity, and lifts "broken": new settings deserve a new try.
+pub fn save_settings(tx: &Tx<'_>, line: LineId, settings: &Settings, entity: Option<&str>) -> Result<()> {
+    const PUT: &str = "insert into settings (line_id, key, value) values (:line, :key, :value)";
+    let db = tx.db();
+    db.prepare_cached("delete from settings where line_id = :line")?.execute(named_params! {":line": line.0})?;
+    let mut put = db.prepare_cached(PUT)?;
+    for key in settings.keys() {
+        put.execute(named_params! {":line": line.0, ":key": key, ":value": settings.get(key).unwrap_or("")})?;
+    }
+    db.prepare_cached("update lines set entity = :entity, state = 'active' where id = :line")?
+        .execute(named_params! {":entity": entity, ":line": line.0})
+        .map(drop)
+}
+
+/// Marks a line broken or whole, with the channel's complaint.
+pub fn set_state(tx: &Tx<'_>, line: LineId, state: LineState, error: Option<&str>) -> Result<()> {
+    tx.db()
+        .prepare_cached("update lines set state = :state, last_error = :error where id = :line")?
+        .execute(named_params! {":state": state_name(state), ":error": error, ":line": line.0})
+        .map(drop)
+}
+
+/// Stores the block of a line (`None`s: no block).
+pub fn set_block(tx: &Tx<'_>, line: &Line) -> Result<()> {
+    const SET: &str = "
+        update lines
+           set attempts = :attempts, first_attempt_at = :first, blocked_until = :until, last_error = :error
+         where id = :line";
+    tx.db()
+        .prepare_cached(SET)?
+        .execute(named_params! {
+            ":attempts": line.attempts,
+            ":first": line.first_attempt_at.map(|at| at.0),
+            ":until": line.blocked_until.map(|at| at.0),
+            ":error": line.last_error,
+            ":line": line.id.0,
+        })
+        .map(drop)
+}
+
+/// Takes what makes a line live: hash, entity, settings, chats. The row stays for the notices that still leave.
+pub fn retire_line(tx: &Tx<'_>, line: LineId) -> Result<()> {
+    let db = tx.db();
+    for sql in [
+        "delete from settings where line_id = :line",
+        "delete from chats where line_id = :line",
+        "delete from aliases where line_id = :line",
+        "update lines set hash = null, entity = null, state = 'taken_over' where id = :line",
+    ] {
+        db.prepare_cached(sql)?.execute(named_params! {":line": line.0})?;
+    }
+    Ok(())
+}
+
+/// Deletes a line whose queue and outbox are empty.
+pub fn remove_line(tx: &Tx<'_>, line: LineId) -> Result<()> {
+    tx.db().prepare_cached("delete from lines where id = :line")?.execute(named_params! {":line": line.0}).map(drop)
+}
+
+/// Notes that a webhook of this line proved itself.
+pub fn line_proved(tx: &Tx<'_>, line: LineId) -> Result<()> {
+    const PROVED: &str = "update lines set proved_at = :now where id = :line and coalesce(proved_at, 0) < :now - 60000";
+    tx.db().prepare_cached(PROVED)?.execute(named_params! {":now": tx.now.0, ":line": line.0}).map(drop)
+}
+
+const PUT_CHAT: &str = "
+    insert into chats (line_id, chat, connector, data, closed, updated_at)
+    values (:line, :chat, :connector, :data, :closed, :now)
+    on conflict do update
+       set connector = excluded.connector, data = excluded.data, closed = excluded.closed, updated_at = excluded.updated_at
+     where data is not excluded.data or closed is not excluded.closed or connector is not excluded.connector";
+
+/// Remembers what a later send into a chat needs; unchanged data costs no write.
+pub fn put_chat(tx: &Tx<'_>, line: LineId, chat: &ChatRecord) -> Result<()> {
+    tx.db()
+        .prepare_cached(PUT_CHAT)?
+        .execute(named_params! {
+            ":line": line.0, ":chat": chat.chat, ":connector": chat.connector,
+            ":data": chat.data, ":closed": chat.closed, ":now": tx.now.0,
+        })
+        .map(drop)
+}
+
+/// The chat of a line.
+pub fn chat(db: &Connection, line: LineId, chat: &str) -> Result<Option<ChatRecord>> {
+    db.prepare_cached("select chat, connector, data, closed from chats where line_id = :line and chat = :chat")?
+        .query_row(named_params! {":line": line.0, ":chat": chat}, |row| {
+            Ok(ChatRecord {
+                chat: row.get("chat")?,
+                connector: row.get("connector")?,
+                data: row.get("data")?,
+                closed: row.get("closed")?,
+            })
+        })
+        .optional()
+}
+
+/// Remembers that `short` stands for `long`.
+pub fn put_alias(tx: &Tx<'_>, line: LineId, short: &str, long: &str) -> Result<()> {
+    const PUT: &str = "insert or ignore into aliases (line_id, short, long, at) values (:line, :short, :long, :now)";
+    tx.db()
+        .prepare_cached(PUT)?
+        .execute(named_params! {":line": line.0, ":short": short, ":long": long, ":now": tx.now.0})
+        .map(drop)
+}
+
+/// The long id behind a short one.
+pub fn alias(db: &Connection, line: LineId, short: &str) -> Result<Option<String>> {
+    db.prepare_cached("select long from aliases where line_id = :line and short = :short")?
+        .query_row(named_params! {":line": line.0, ":short": short}, |row| row.get("long"))
+        .optional()
+}
+
+/// Writes down who changed what.
+pub fn journal(tx: &Tx<'_>, who: &str, what: &str, line: Option<LineId>, detail: &str) -> Result<()> {
+    const PUT: &str = "insert into journal (at, who, what, line_id, detail) values (:now, :who, :what, :line, :detail)";
+    tx.db()
+        .prepare_cached(PUT)?
+        .execute(named_params! {
+            ":now": tx.now.0, ":who": who, ":what": what, ":line": line.map(|line| line.0), ":detail": detail,
+        })
+        .map(drop)
+}
+
+/// A text from the shelf.
+pub fn shelf_get(db: &Connection, name: &str) -> Result<Option<String>> {
+    db.prepare_cached("select body from shelf where name = :name")?
+        .query_row(named_params! {":name": name}, |row| row.get("body"))
+        .optional()
+}
+
+/// Puts a text on the shelf.
+pub fn shelf_put(tx: &Tx<'_>, name: &str, body: &str) -> Result<()> {
+    const PUT: &str = "
+        insert into shelf (name, body, at) values (:name, :body, :now)
+        on conflict do update set body = excluded.body, at = excluded.at";
+    tx.db().prepare_cached(PUT)?.execute(named_params! {":name": name, ":body": body, ":now": tx.now.0}).map(drop)
+}
+
+/// Notes one attempt of a line, no content, and forgets all but the newest `keep`.
+pub fn note_attempt(tx: &Tx<'_>, line: LineId, millis: i64, messages: usize, outcome: &str, keep: i64) -> Result<()> {
+    const PUT: &str = "
+        insert into attempts (line_id, at, millis, messages, outcome)
+        values (:line, :now, :millis, :messages, :outcome)";
+    const TRIM: &str = "
+        delete from attempts
+         where line_id = :line
+           and id <= (select id from attempts where line_id = :line order by id desc limit 1 offset :keep)";
+    let db = tx.db();
+    db.prepare_cached(PUT)?.execute(named_params! {
+        ":line": line.0, ":now": tx.now.0, ":millis": millis,
+        ":messages": i64::try_from(messages).unwrap_or(i64::MAX), ":outcome": outcome,
+    })?;
+    db.prepare_cached(TRIM)?.execute(named_params! {":line": line.0, ":keep": keep}).map(drop)
+}

@@ -1,0 +1,207 @@
+//! The database file: opening, pragmas, schema version, readers. It knows tables, not what they mean to a queue.
+//! One connection writes (`writer`); readers are separate and read-only, so none waits for another.
+
+pub mod counters;
+pub mod directory;
+pub mod migrate;
+pub mod writer;
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+pub use writer::{Tx, WriteError, Writer};
+
+/// Name of the database file inside the data directory.
+pub const FILE: &str = "trunkline.db";
+
+/// Why the database can't be used.
+#[derive(Debug)]
+pub enum StoreError {
+    /// The data directory can't be made or entered.
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: std::io::Error,
+    },
+    /// Another server works in this data directory.
+    Locked(PathBuf),
+    /// The file was written by a newer version.
+    Newer {
+        /// Version in the file.
+        found: i64,
+        /// Newest version this program knows.
+        known: i64,
+    },
+    /// The file is no sound database.
+    Corrupt(String),
+    /// SQLite refused.
+    Sqlite(rusqlite::Error),
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder { path, why } => write!(f, "the data directory `{}` can't be used: {why}", path.display()),
+            Self::Locked(path) => {
+                write!(f, "another server works in `{}`; stop it or choose another data_dir", path.display())
+            }
+            Self::Newer { found, known } => write!(
+                f,
+                "the database has schema {found}, this program knows up to {known}; install the newer program again"
+            ),
+            Self::Corrupt(why) => write!(f, "the database is damaged ({why}); stop here and bring back a backup"),
+            Self::Sqlite(error) => write!(f, "the database refused: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+                Self::Corrupt(error.to_string())
+            }
+            _ => Self::Sqlite(error),
+        }
+    }
+}
+
+/// The data directory and how to open connections into it.
+#[derive(Clone, Debug)]
+pub struct Store {
+    path: Arc<PathBuf>,
+}
+
+impl Store {
+    /// Makes the directory and the file when missing and brings the schema to the newest version.
+    pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
+        make_folder(data_dir).map_err(|why| StoreError::Folder { path: data_dir.to_owned(), why })?;
+        let path = data_dir.join(FILE);
+        make_file(&path).map_err(|why| StoreError::Folder { path: path.clone(), why })?;
+        let store = Self { path: Arc::new(path) };
+        migrate::run(&mut store.writing()?)?;
+        Ok(store)
+    }
+
+    /// The database file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A connection that writes. The server has exactly one, inside [`Writer`]; commands open theirs for a moment.
+    pub fn writing(&self) -> Result<Connection, StoreError> {
+        let db = Connection::open_with_flags(
+            self.path.as_ref(),
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
+        db.busy_timeout(Duration::from_secs(5))?;
+        db.pragma_update(None, "journal_mode", "wal")?;
+        db.pragma_update(None, "synchronous", "full")?;
+        db.pragma_update(None, "foreign_keys", true)?;
+        db.pragma_update(None, "cache_size", -16_384)?;
+        // 64 MB of WAL before a checkpoint in line: the best 99th percentile (limits.md B6); the housekeeper
+        // checkpoints in idle moments, and the file shrinks back to this size.
+        db.pragma_update(None, "wal_autocheckpoint", 16_000)?;
+        db.pragma_update(None, "journal_size_limit", 65_536_000)?;
+        db.set_prepared_statement_cache_capacity(128);
+        Ok(db)
+    }
+
+    /// A read-only connection. Keep no read transaction open longer than a packet: the WAL grows behind it.
+    pub fn reading(&self) -> Result<Connection, StoreError> {
+        let db = Connection::open_with_flags(
+            self.path.as_ref(),
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
+        db.busy_timeout(Duration::from_secs(5))?;
+        db.pragma_update(None, "query_only", true)?;
+        db.set_prepared_statement_cache_capacity(64);
+        Ok(db)
+    }
+
+    /// Takes the data directory for one server; the lock falls with the process, however it ends.
+    pub fn lock(&self) -> Result<ServerLock, StoreError> {
+        let folder = self.path.parent().unwrap_or(Path::new(".")).to_owned();
+        let open = OpenOptions::new().create(true).truncate(false).write(true).open(folder.join("server.lock"));
+        let file = open.map_err(|why| StoreError::Folder { path: folder.clone(), why })?;
+        file.try_lock().map_err(|_| StoreError::Locked(folder))?;
+        Ok(ServerLock { _file: file })
+    }
+}
+
+/// Held while a server runs.
+#[derive(Debug)]
+pub struct ServerLock {
+    _file: File,
+}
+
+#[cfg(unix)]
+fn make_folder(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// The file holds secrets: only its owner reads it. SQLite gives the WAL the same mode.
+#[cfg(unix)]
+fn make_file(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_is_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("deep/er")).unwrap();
+        assert_eq!(std::fs::metadata(store.path()).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn commits_are_synchronous_and_readers_cannot_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let value = |db: &Connection, name: &str| -> String {
+            db.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0)).map_or_else(
+                |error| error.to_string(),
+                |value| match value {
+                    rusqlite::types::Value::Integer(number) => number.to_string(),
+                    rusqlite::types::Value::Text(text) => text,
+                    other => format!("{other:?}"),
+                },
+            )
+        };
+        let db = store.writing().unwrap();
+        assert_eq!(value(&db, "journal_mode"), "wal");
+        assert_eq!(value(&db, "synchronous"), "2");
+        assert_eq!(value(&db, "foreign_keys"), "1");
+        assert!(store.reading().unwrap().execute("delete from portals", []).is_err());
+    }
+
+    #[test]
+    fn a_second_server_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let _first = store.lock().unwrap();
+        assert!(matches!(store.lock(), Err(StoreError::Locked(_))));
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_refused_in_words() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(FILE), vec![b'x'; 8192]).unwrap();
+        let error = Store::open(folder.path()).unwrap_err();
+        assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
+    }
+}
