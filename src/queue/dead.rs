@@ -79,9 +79,9 @@ pub fn bury(tx: &mut Tx<'_>, direction: Direction, id: MessageId, reason: Reason
     Ok(true)
 }
 
-/// Moves the oldest `limit` rows of one line up to id `last`; returns how many were moved, so that a caller can go on
-/// in steps and other commands get their turn between them. `except` spares rows of that command (a notice that must
-/// still leave).
+/// Moves the oldest `limit` rows of one line; returns how many were moved, so that a caller can go on
+/// in steps and other commands get their turn between them. After a takeover the deactivation notice stays: it must
+/// still leave.
 pub fn bury_line(
     tx: &mut Tx<'_>,
     direction: Direction,
@@ -91,8 +91,8 @@ pub fn bury_line(
     limit: usize,
 ) -> Result<usize> {
     const QUEUE: &str =
-        "select id from queue where line_id = :line and command <> 'deactivated' order by id limit :limit";
-    const OUTBOX: &str = "select id from outbox where line_id = :line order by id limit :limit";
+        "select id from queue where line_id = :line and (:all or command <> 'deactivated') order by id limit :limit";
+    const OUTBOX: &str = "select id from outbox where line_id = :line and (:all or true) order by id limit :limit";
     let sql = match direction {
         Direction::In => QUEUE,
         Direction::Out => OUTBOX,

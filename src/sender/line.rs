@@ -1,0 +1,194 @@
+//! What the sender knows of one line between two events. Pure state; the loop acts on it.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use super::packet::Cut;
+use crate::clock::UnixMillis;
+use crate::ids::MessageId;
+use crate::portals::Packet;
+use crate::queue::Queued;
+use crate::queue::blocks::Block;
+use crate::records::Line;
+
+/// Rows on their way to dead letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moving {
+    /// The schedule is over: all of them.
+    Expired,
+    /// The entity belongs to another line: all but the deactivation.
+    TakenOver,
+    /// One that can't be read.
+    One,
+}
+
+/// One line.
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each with its own life")]
+pub(super) struct LineTask {
+    pub record: Line,
+    /// Rows up to this id are confirmed; their deletion may still be on its way to the disk.
+    pub after: MessageId,
+    pub flight: Option<Flight>,
+    /// There may be rows behind `after`.
+    pub pending: bool,
+    /// Stands in the ready list or is parked at its portal.
+    pub waits_turn: bool,
+    pub moving: Option<Moving>,
+    /// A line that was taken over: its rows have been moved.
+    pub emptied: bool,
+    /// The row was changed by somebody else while this line was busy: read it again before the next step.
+    pub stale: bool,
+    /// The last failure left the outcome open.
+    pub ambiguous: bool,
+    /// Own changes of the row that are not on the disk yet.
+    pub writes: u32,
+    /// Messages the portal said OK to, whose `setStatusDelivered` is expected until then.
+    expected: Option<(UnixMillis, Vec<(String, String)>)>,
+}
+
+/// A packet on its way.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub connector: String,
+    pub rows: Vec<FlightRow>,
+    pub began: UnixMillis,
+    pub confirmed: HashSet<MessageId>,
+    /// The reply is in and only the confirmation is awaited (`queue.confirm = "status"`).
+    pub answered: bool,
+    pub confirm_until: UnixMillis,
+}
+
+/// One row of a packet on its way.
+#[derive(Debug)]
+pub(super) struct FlightRow {
+    pub id: MessageId,
+    pub chat: String,
+    pub message: String,
+    pub attempts: u32,
+    pub accepted_at: UnixMillis,
+    /// Customers' messages are confirmed by name; notices only by the reply.
+    pub named: bool,
+}
+
+impl Flight {
+    /// Splits a cut into what the sender remembers and what the worker posts.
+    pub(super) fn new(cut: Cut, line: &str, now: UnixMillis) -> (Self, Packet) {
+        let (rows, bodies): (Vec<Queued>, Vec<_>) = cut.rows.into_iter().unzip();
+        let packet = Packet { connector: cut.connector.clone(), line: line.to_owned(), bodies };
+        let rows = rows
+            .into_iter()
+            .map(|row| FlightRow {
+                id: row.id,
+                named: row.command == "message",
+                chat: row.chat,
+                message: row.message,
+                attempts: row.attempts,
+                accepted_at: row.accepted_at,
+            })
+            .collect();
+        let flight = Self {
+            connector: cut.connector,
+            rows,
+            began: now,
+            confirmed: HashSet::new(),
+            answered: false,
+            confirm_until: now,
+        };
+        (flight, packet)
+    }
+
+    pub(super) fn open(&self) -> Vec<MessageId> {
+        self.rows.iter().map(|row| row.id).filter(|id| !self.confirmed.contains(id)).collect()
+    }
+
+    /// Rows that a `setStatusDelivered` names.
+    pub(super) fn named(&self, connector: &str, named: &[(String, String)]) -> Vec<MessageId> {
+        if !self.connector.eq_ignore_ascii_case(connector) {
+            return Vec::new();
+        }
+        self.rows
+            .iter()
+            .filter(|row| row.named && named.iter().any(|(chat, id)| *chat == row.chat && *id == row.message))
+            .map(|row| row.id)
+            .collect()
+    }
+}
+
+impl LineTask {
+    pub(super) fn new(record: Line) -> Self {
+        Self {
+            record,
+            after: MessageId(0),
+            flight: None,
+            pending: false,
+            waits_turn: false,
+            moving: None,
+            stale: false,
+            emptied: false,
+            ambiguous: false,
+            writes: 0,
+            expected: None,
+        }
+    }
+
+    /// Idle, not blocked, and with something to say.
+    pub(super) fn may_post(&self, now: UnixMillis) -> bool {
+        self.pending
+            && self.flight.is_none()
+            && self.moving.is_none()
+            && !self.waits_turn
+            && self.record.blocked_until.is_none_or(|until| until <= now)
+    }
+
+    pub(super) fn set_block(&mut self, block: Block, error: String) {
+        self.record.attempts = block.attempts;
+        self.record.first_attempt_at = Some(block.first_attempt_at);
+        self.record.blocked_until = Some(block.until);
+        self.record.last_error = Some(error);
+    }
+
+    /// Removes the block; true when there was one, or a failure to forget.
+    pub(super) fn lift(&mut self, error: Option<String>) -> bool {
+        let had = self.record.attempts > 0 || self.record.blocked_until.is_some();
+        self.record.attempts = 0;
+        self.record.first_attempt_at = None;
+        self.record.blocked_until = None;
+        self.record.last_error = error;
+        self.ambiguous = false;
+        had
+    }
+
+    /// The portal said OK: its own confirmation of these messages should follow within `wait`.
+    pub(super) fn expect_status(&mut self, flight: &Flight, now: UnixMillis, wait: Duration) -> Option<UnixMillis> {
+        let names: Vec<_> = flight
+            .rows
+            .iter()
+            .filter(|row| row.named && !flight.confirmed.contains(&row.id))
+            .map(|row| (row.chat.clone(), row.message.clone()))
+            .collect();
+        if names.is_empty() || self.expected.is_some() {
+            return None;
+        }
+        let until = now.plus(wait);
+        self.expected = Some((until, names));
+        Some(until)
+    }
+
+    pub(super) fn status_came(&mut self, named: &[(String, String)]) {
+        if let Some((_, names)) = &mut self.expected {
+            names.retain(|name| !named.contains(name));
+            if names.is_empty() {
+                self.expected = None;
+            }
+        }
+    }
+
+    /// How many expected confirmations have not come by `now`; told once.
+    pub(super) fn status_missed(&mut self, now: UnixMillis) -> Option<i64> {
+        if self.expected.as_ref().is_some_and(|(until, _)| *until <= now) {
+            return self.expected.take().map(|(_, names)| i64::try_from(names.len()).unwrap_or(0));
+        }
+        None
+    }
+}

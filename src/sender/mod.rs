@@ -1,0 +1,512 @@
+//! The sender: one thread that owns the state of every line (idle, in flight, blocked until), forms packets and decides
+//! what an answer means. Work lives in the database: a lost wake-up costs time, never a message, and stopping between
+//! two packets loses nothing. The blocking calls are made by the workers of `pool`.
+//!
+//! Invariant: at most one packet of a line is in flight, so a line's order is kept (promise 3).
+
+mod line;
+mod outcome;
+pub mod packet;
+mod pool;
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+use rusqlite::Connection;
+
+use crate::clock::{Clock, UnixMillis};
+use crate::ids::{LineId, MessageId, PortalId};
+use crate::metrics::Metrics;
+use crate::net::Net;
+use crate::portals::{PortalError, Receipt, protocol};
+use crate::queue::blocks::Schedule;
+use crate::queue::{self, dead};
+use crate::records::{LineState, Portal};
+use crate::store::counters::{Counter, Direction};
+use crate::store::{Store, StoreError, Writer, directory};
+
+use line::{LineTask, Moving};
+use packet::{Limits, Next};
+use pool::{Job, Pool};
+
+/// Rows moved to dead letters in one command: others get their turn between two.
+const BURY_STEP: usize = 500;
+/// Events that may wait for the sender.
+const EVENTS_MAX: usize = 65_536;
+/// Attempts kept for each line.
+const ATTEMPTS_KEPT: i64 = 50;
+
+/// What the sender is told.
+#[derive(Debug)]
+pub enum Event {
+    /// A line has a new row.
+    Wake(LineId),
+    /// A worker has its answer.
+    Done {
+        /// Line of the packet.
+        line: LineId,
+        /// What came back.
+        result: Result<Receipt, PortalError>,
+    },
+    /// The portal's `setStatusDelivered`.
+    Status {
+        /// Line.
+        line: LineId,
+        /// Connector id as the portal sent it.
+        connector: String,
+        /// Chat and message ids.
+        named: Vec<(String, String)>,
+        /// Told when the confirmation is on the disk.
+        done: Option<Sender<()>>,
+    },
+    /// A step of moving rows to dead letters has ended: how many were moved.
+    Buried(LineId, usize),
+    /// A change of a line's rows is on the disk.
+    Written(LineId),
+    /// A change could not be written: the rows are still there.
+    NotWritten(LineId),
+    /// Another process has changed the database, or a portal or line was edited.
+    Changed,
+    /// Look at the clock again (tests move it by hand).
+    Tick,
+    /// End after what is in flight.
+    Stop,
+}
+
+/// The way to the sender; clones share it.
+#[derive(Clone, Debug)]
+pub struct Bell(Sender<Event>);
+
+impl Bell {
+    /// Says that a line has a new row. Call it after the commit. When the sender is so far behind that its channel is
+    /// full it will see the row anyway: the line that filled the channel is being worked on.
+    pub fn wake(&self, line: LineId) {
+        if let Err(TrySendError::Full(event)) = self.0.try_send(Event::Wake(line)) {
+            drop(self.0.send(event));
+        }
+    }
+
+    /// Passes an event on, waiting for room.
+    pub fn tell(&self, event: Event) {
+        drop(self.0.send(event));
+    }
+}
+
+/// Options of the sender; durations as configured.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Packet limits.
+    pub limits: Limits,
+    /// Only `setStatusDelivered` confirms on portals that send it.
+    pub by_status: bool,
+    /// How long a packet may stay unconfirmed.
+    pub confirm_timeout: Duration,
+    /// Delivery workers.
+    pub workers: usize,
+    /// The block table.
+    pub schedule: Schedule,
+}
+
+/// Makes the channel to a sender before the sender itself exists, so that the writer and others can be given the bell.
+pub fn channel() -> (Bell, Receiver<Event>) {
+    let (sender, receiver) = bounded(EVENTS_MAX);
+    (Bell(sender), receiver)
+}
+
+struct PortalTask {
+    record: Arc<Portal>,
+    in_flight: usize,
+    /// The last post failed without a word of the protocol: one line at a time probes it.
+    failing: bool,
+    /// Lines that wait for their turn at this portal.
+    parked: VecDeque<LineId>,
+}
+
+/// The loop and everything it owns.
+pub struct SenderLoop {
+    db: Connection,
+    writer: Writer,
+    clock: Arc<dyn Clock>,
+    options: Options,
+    metrics: Metrics,
+    bell: Bell,
+    events: Receiver<Event>,
+    pool: Pool,
+    lines: HashMap<LineId, LineTask>,
+    portals: HashMap<PortalId, PortalTask>,
+    ready: VecDeque<LineId>,
+    timers: BinaryHeap<Reverse<(UnixMillis, LineId)>>,
+    stopping: bool,
+}
+
+impl std::fmt::Debug for SenderLoop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SenderLoop").field("lines", &self.lines.len()).finish_non_exhaustive()
+    }
+}
+
+/// What the sender needs from outside.
+#[derive(Debug)]
+pub struct Parts {
+    /// The database.
+    pub store: Store,
+    /// The writer.
+    pub writer: Writer,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// The way out.
+    pub net: Arc<dyn Net>,
+    /// Durations.
+    pub metrics: Metrics,
+}
+
+impl SenderLoop {
+    /// Opens a reader, starts the workers and looks for lines that wait.
+    pub fn new(parts: Parts, options: Options, bell: Bell, events: Receiver<Event>) -> Result<Self, StoreError> {
+        let pool = Pool::start(options.workers, &parts.net, &bell.0)
+            .map_err(|why| StoreError::Folder { path: "delivery workers".into(), why })?;
+        let mut sender = Self {
+            db: parts.store.reading()?,
+            writer: parts.writer,
+            clock: parts.clock,
+            options,
+            metrics: parts.metrics,
+            bell,
+            events,
+            pool,
+            lines: HashMap::new(),
+            portals: HashMap::new(),
+            ready: VecDeque::new(),
+            timers: BinaryHeap::new(),
+            stopping: false,
+        };
+        sender.rescan()?;
+        Ok(sender)
+    }
+
+    /// Runs until [`Event::Stop`], then lets what is in flight finish.
+    pub fn run(mut self) -> Result<(), StoreError> {
+        self.step()?;
+        loop {
+            let event = match self.until_timer() {
+                None => self.events.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(wait) => self.events.recv_timeout(wait),
+            };
+            match event {
+                Ok(event) => self.handle(event)?,
+                Err(RecvTimeoutError::Timeout) => (),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            self.step()?;
+            if self.stopping
+                && self.lines.values().all(|line| line.flight.as_ref().is_none_or(|flight| flight.answered))
+            {
+                break;
+            }
+        }
+        self.pool.stop();
+        Ok(())
+    }
+
+    /// Handles every event that waits, fires due timers and hands out packets. Does not wait; tests drive the sender
+    /// with it on a manual clock.
+    pub fn step(&mut self) -> Result<(), StoreError> {
+        while let Ok(event) = self.events.try_recv() {
+            self.handle(event)?;
+        }
+        let now = self.clock.now();
+        while let Some(Reverse((at, line))) = self.timers.peek().copied()
+            && at <= now
+        {
+            self.timers.pop();
+            self.timer(line, now);
+        }
+        self.hand_out()
+    }
+
+    /// Packets that wait for an answer; for tests that wait for quiet.
+    pub fn in_flight(&self) -> usize {
+        self.lines.values().filter(|line| line.flight.is_some()).count()
+    }
+
+    fn until_timer(&self) -> Option<Duration> {
+        // A millisecond more: the clock counts whole ones, and waking too early would spin.
+        self.timers.peek().map(|Reverse((at, _))| at.since(self.clock.now()) + Duration::from_millis(1))
+    }
+
+    fn handle(&mut self, event: Event) -> Result<(), StoreError> {
+        match event {
+            Event::Wake(line) => self.wake(line)?,
+            Event::Done { line, result } => self.done(line, result),
+            Event::Status { line, connector, named, done } => self.status(line, &connector, &named, done)?,
+            Event::Buried(line, moved) => self.buried(line, moved),
+            Event::Written(line) => self.written(line),
+            Event::NotWritten(line) => {
+                if let Some(task) = self.lines.get_mut(&line) {
+                    task.after = MessageId(0);
+                    task.writes = task.writes.saturating_sub(1);
+                    (task.pending, task.moving) = (true, None);
+                    self.timers.push(Reverse((self.clock.now().plus(Duration::from_secs(1)), line)));
+                }
+            }
+            Event::Changed => self.changed()?,
+            Event::Tick => (),
+            Event::Stop => self.stopping = true,
+        }
+        Ok(())
+    }
+
+    fn rescan(&mut self) -> Result<(), StoreError> {
+        for line in queue::waiting_lines(&self.db)? {
+            self.wake(line)?;
+        }
+        Ok(())
+    }
+
+    /// Loads the line when it is new here; false when it does not exist any more.
+    fn load(&mut self, id: LineId) -> Result<bool, StoreError> {
+        if self.lines.contains_key(&id) {
+            return Ok(true);
+        }
+        let Some(record) = directory::line_by_id(&self.db, id)? else { return Ok(false) };
+        if !self.portals.contains_key(&record.portal) {
+            let Some(portal) = directory::portal_by_id(&self.db, record.portal)? else { return Ok(false) };
+            let task = PortalTask { record: Arc::new(portal), in_flight: 0, failing: false, parked: VecDeque::new() };
+            self.portals.insert(record.portal, task);
+        }
+        if let Some(until) = record.blocked_until {
+            self.timers.push(Reverse((until, id)));
+        }
+        self.lines.insert(id, LineTask::new(record));
+        Ok(true)
+    }
+
+    fn wake(&mut self, id: LineId) -> Result<(), StoreError> {
+        if self.load(id)?
+            && let Some(task) = self.lines.get_mut(&id)
+        {
+            task.pending = true;
+            self.consider(id);
+        }
+        Ok(())
+    }
+
+    /// Reads the row again when somebody else has changed it and nothing of ours is on its way to it.
+    fn refresh(&mut self, id: LineId) {
+        let Some(task) = self.lines.get_mut(&id) else { return };
+        if !task.stale || task.writes > 0 || task.flight.is_some() || task.moving.is_some() {
+            return;
+        }
+        match directory::line_by_id(&self.db, id) {
+            Ok(Some(record)) => {
+                if let Some(until) = record.blocked_until {
+                    self.timers.push(Reverse((until, id)));
+                }
+                (task.stale, task.emptied, task.record) = (false, false, record);
+            }
+            Ok(None) => drop(self.lines.remove(&id)),
+            Err(error) => log::error!(line:% = id, error:% = error; "a line can't be read"),
+        }
+    }
+
+    /// Puts the line among the ready ones when it may post.
+    fn consider(&mut self, id: LineId) {
+        self.refresh(id);
+        let now = self.clock.now();
+        if let Some(task) = self.lines.get_mut(&id)
+            && task.may_post(now)
+        {
+            task.waits_turn = true;
+            self.ready.push_back(id);
+        }
+    }
+
+    fn hand_out(&mut self) -> Result<(), StoreError> {
+        // A portal may hold a quarter of the workers, so that a black hole with many lines leaves room for the others.
+        let share = (self.options.workers / 4).max(1);
+        while self.pool.free > 0 && !self.stopping {
+            let Some(id) = self.ready.pop_front() else { return Ok(()) };
+            let Some(task) = self.lines.get_mut(&id) else { continue };
+            let Some(portal) = self.portals.get_mut(&task.record.portal) else { continue };
+            if portal.in_flight >= if portal.failing { 1 } else { share } {
+                portal.parked.push_back(id);
+                continue;
+            }
+            task.waits_turn = false;
+            self.post(id)?;
+        }
+        Ok(())
+    }
+
+    /// Forms the next packet of a ready line and gives it to a worker.
+    fn post(&mut self, id: LineId) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let Some(task) = self.lines.get_mut(&id) else { return Ok(()) };
+        if !task.may_post(now) {
+            return Ok(());
+        }
+        if self.options.schedule.is_over(task.record.attempts, task.record.first_attempt_at, now) {
+            self.expire(id);
+            return Ok(());
+        }
+        if task.record.state == LineState::TakenOver && !task.emptied {
+            task.moving = Some(Moving::TakenOver);
+            self.bury(id, dead::Reason::TakenOver);
+            return Ok(());
+        }
+        let rows = queue::head(&self.db, id, task.after, self.options.limits.messages)?;
+        match packet::cut(rows, self.options.limits) {
+            Next::Empty => task.pending = false,
+            Next::Unreadable(row, why) => {
+                log::error!(line:% = id, message:% = row, error = why.as_str(); "a stored message became a dead letter");
+                self.bury_one(id, row, why);
+            }
+            Next::Packet(cut) => {
+                let Some(portal) = self.portals.get_mut(&task.record.portal) else { return Ok(()) };
+                let (flight, packet) = line::Flight::new(cut, &task.record.line, now);
+                let again = flight.rows.iter().filter(|row| row.attempts > 0).count();
+                let twice = if task.ambiguous { i64::try_from(again).unwrap_or(0) } else { 0 };
+                let connector = flight.connector.clone();
+                task.flight = Some(flight);
+                portal.in_flight += 1;
+                let portal = Arc::clone(&portal.record);
+                if twice > 0 {
+                    self.count(Counter::MaybeTwice, connector, twice);
+                }
+                self.pool.give(Job { line: id, portal, packet, timeout: self.options.confirm_timeout });
+            }
+        }
+        Ok(())
+    }
+
+    fn bury_one(&mut self, id: LineId, row: MessageId, why: String) {
+        if let Some(task) = self.lines.get_mut(&id) {
+            task.moving = Some(Moving::One);
+        }
+        let bell = self.bell.clone();
+        self.writer.submit(
+            move |tx| dead::bury(tx, Direction::In, row, dead::Reason::Unreadable, &why),
+            move |result| bell.tell(if result.is_ok() { Event::Buried(id, 0) } else { Event::NotWritten(id) }),
+        );
+    }
+
+    /// Moves a step of the line's rows to dead letters; [`Event::Buried`] tells how many.
+    fn bury(&mut self, id: LineId, reason: dead::Reason) {
+        let bell = self.bell.clone();
+        let error = match reason {
+            dead::Reason::TakenOver => "the bot, group or page now belongs to another line".to_owned(),
+            _ => self.lines.get(&id).and_then(|task| task.record.last_error.clone()).unwrap_or_default(),
+        };
+        self.writer.submit(
+            move |tx| {
+                let moved = dead::bury_line(tx, Direction::In, id, reason, &error, BURY_STEP)?;
+                if reason == dead::Reason::TakenOver {
+                    return Ok(moved + dead::bury_line(tx, Direction::Out, id, reason, &error, BURY_STEP)?);
+                }
+                Ok(moved)
+            },
+            move |result| match result {
+                Ok(moved) => bell.tell(Event::Buried(id, moved)),
+                Err(error) => {
+                    log::error!(line:% = id, error:% = error; "dead letters could not be written");
+                    bell.tell(Event::NotWritten(id));
+                }
+            },
+        );
+    }
+
+    /// The end of the schedule: everything the line has queued becomes dead letters, also what came in meanwhile.
+    fn expire(&mut self, id: LineId) {
+        let Some(task) = self.lines.get_mut(&id) else { return };
+        log::error!(
+            line:% = id, attempts = task.record.attempts;
+            "the portal confirmed nothing for the whole schedule: the line's queue becomes dead letters"
+        );
+        task.moving = Some(Moving::Expired);
+        self.bury(id, dead::Reason::Expired);
+    }
+
+    fn buried(&mut self, id: LineId, moved: usize) {
+        let Some(task) = self.lines.get_mut(&id) else { return };
+        let moving = task.moving;
+        if moved >= BURY_STEP {
+            let reason = if moving == Some(Moving::Expired) { dead::Reason::Expired } else { dead::Reason::TakenOver };
+            self.bury(id, reason);
+            return;
+        }
+        task.moving = None;
+        task.pending = true;
+        match moving {
+            Some(Moving::Expired) => {
+                let error = task.record.last_error.take();
+                task.lift(error);
+                self.save_block(id, Vec::new(), None);
+            }
+            Some(Moving::TakenOver) => task.emptied = true,
+            Some(Moving::One) | None => (),
+        }
+        self.consider(id);
+    }
+
+    fn timer(&mut self, id: LineId, now: UnixMillis) {
+        let Some(task) = self.lines.get_mut(&id) else { return };
+        if task.flight.as_ref().is_some_and(|flight| flight.answered && flight.confirm_until <= now) {
+            self.fail(id, "no setStatusDelivered came in time", true);
+            return;
+        }
+        if let Some(missed) = task.status_missed(now) {
+            self.count_missed(id, missed);
+        }
+        let Some(task) = self.lines.get_mut(&id) else { return };
+        let idle = task.flight.is_none() && task.moving.is_none();
+        if idle && self.options.schedule.is_over(task.record.attempts, task.record.first_attempt_at, now) {
+            self.expire(id);
+        } else {
+            self.consider(id);
+        }
+    }
+
+    fn count_missed(&mut self, id: LineId, missed: i64) {
+        let Some(task) = self.lines.get(&id) else { return };
+        let connector = task.record.connector.clone();
+        log::warn!(line:% = id; "the portal said OK but sent no confirmation; is the connector switched on there?");
+        self.count(Counter::StatusMissing, connector, missed);
+    }
+
+    fn count(&self, counter: Counter, connector: String, by: i64) {
+        self.writer.submit(
+            move |tx| {
+                tx.deltas.add(counter, &connector, Direction::In, "", by);
+                Ok(())
+            },
+            |_| (),
+        );
+    }
+
+    /// Reads every line and portal anew, as soon as each has nothing of its own on the way to the disk.
+    fn changed(&mut self) -> Result<(), StoreError> {
+        let ids: Vec<LineId> = self.lines.keys().copied().collect();
+        for id in ids {
+            if let Some(task) = self.lines.get_mut(&id) {
+                task.stale = true;
+            }
+            self.consider(id);
+        }
+        for (id, task) in &mut self.portals {
+            if let Some(record) = directory::portal_by_id(&self.db, *id)? {
+                task.record = Arc::new(record);
+            }
+        }
+        self.rescan()
+    }
+
+    /// Whether the portal sends `setStatusDelivered` of its own.
+    fn confirms_by_status(&self, portal: PortalId) -> bool {
+        self.portals.get(&portal).is_some_and(|task| {
+            protocol(&task.record.protocol).is_some_and(|protocol| protocol.confirms_by_status(&task.record))
+        })
+    }
+}

@@ -1,0 +1,84 @@
+//! The delivery workers: threads that make the blocking calls for the sender. They decide nothing.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::Event;
+use crate::ids::LineId;
+use crate::net::{Net, NetError};
+use crate::portals::{Packet, PortalError, protocol};
+use crate::records::Portal;
+
+/// One post to make.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub line: LineId,
+    pub portal: Arc<Portal>,
+    pub packet: Packet,
+    pub timeout: Duration,
+}
+
+/// The threads and the way to them. The channel holds as many jobs as there are workers, and the sender counts its
+/// jobs, so that it never waits here.
+#[derive(Debug)]
+pub(super) struct Pool {
+    jobs: Sender<Job>,
+    threads: Vec<JoinHandle<()>>,
+    /// Workers without a job.
+    pub free: usize,
+}
+
+impl Pool {
+    pub(super) fn start(workers: usize, net: &Arc<dyn Net>, events: &Sender<Event>) -> std::io::Result<Self> {
+        let (jobs, queue) = bounded::<Job>(workers);
+        let threads = (0..workers)
+            .map(|number| {
+                let (net, queue, events) = (Arc::clone(net), queue.clone(), events.clone());
+                std::thread::Builder::new()
+                    .name(format!("delivery-{number}"))
+                    .stack_size(512 * 1024)
+                    .spawn(move || work(&net, &queue, &events))
+            })
+            .collect::<std::io::Result<Vec<_>>>()?;
+        Ok(Self { jobs, threads, free: workers })
+    }
+
+    /// Hands a job over; the caller has checked `free`.
+    pub(super) fn give(&mut self, job: Job) {
+        self.free = self.free.saturating_sub(1);
+        if self.jobs.send(job).is_err() {
+            log::error!("every delivery worker has ended");
+        }
+    }
+
+    pub(super) fn stop(self) {
+        drop(self.jobs);
+        for thread in self.threads {
+            if thread.join().is_err() {
+                log::error!("a delivery worker ended with a panic");
+            }
+        }
+    }
+}
+
+fn work(net: &Arc<dyn Net>, queue: &Receiver<Job>, events: &Sender<Event>) {
+    for job in queue {
+        let line = job.line;
+        let result = catch_unwind(AssertUnwindSafe(|| deliver(net.as_ref(), &job)))
+            .unwrap_or_else(|_| Err(PortalError::Net(NetError::Broken("internal error while posting".into()))));
+        if events.send(Event::Done { line, result }).is_err() {
+            return;
+        }
+    }
+}
+
+fn deliver(net: &dyn Net, job: &Job) -> Result<crate::portals::Receipt, PortalError> {
+    match protocol(&job.portal.protocol) {
+        Some(protocol) => protocol.deliver(net, &job.portal, &job.packet, job.timeout),
+        None => Err(PortalError::Net(NetError::BadUrl(format!("unknown protocol `{}`", job.portal.protocol)))),
+    }
+}
