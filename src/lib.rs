@@ -2,6 +2,7 @@
 
 pub mod channels;
 pub mod clock;
+pub mod dispatcher;
 pub mod http;
 pub mod ids;
 pub mod message;

@@ -1,0 +1,99 @@
+//! The channel workers: threads that make the blocking calls for the dispatcher. They decide nothing. Each has a reader
+//! of its own for the chat's record and for long ids.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use rusqlite::Connection;
+
+use super::Event;
+use crate::channels::{Connector, Progress, SendError, Sent};
+use crate::ids::MessageId;
+use crate::message::Outgoing;
+use crate::outbox::Lane;
+use crate::records::Settings;
+use crate::store::{Store, StoreError, directory};
+
+/// One message to send.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub lane: Lane,
+    pub id: MessageId,
+    pub message: Outgoing,
+    pub progress: Progress,
+    pub connector: Arc<dyn Connector>,
+    pub settings: Arc<Settings>,
+}
+
+/// What a worker brings back.
+#[derive(Debug)]
+pub struct Outcome {
+    pub(super) id: MessageId,
+    pub(super) message: Outgoing,
+    pub(super) progress: Progress,
+    pub(super) result: Result<Sent, SendError>,
+}
+
+#[derive(Debug)]
+pub(super) struct Pool {
+    jobs: Sender<Job>,
+    threads: Vec<JoinHandle<()>>,
+    /// Workers without a job.
+    pub free: usize,
+}
+
+impl Pool {
+    pub(super) fn start(workers: usize, store: &Store, events: &Sender<Event>) -> Result<Self, StoreError> {
+        let (jobs, queue) = bounded::<Job>(workers);
+        let mut threads = Vec::with_capacity(workers);
+        for number in 0..workers {
+            let (db, queue, events) = (store.reading()?, queue.clone(), events.clone());
+            let thread = std::thread::Builder::new()
+                .name(format!("channel-{number}"))
+                .stack_size(512 * 1024)
+                .spawn(move || work(&db, &queue, &events))
+                .map_err(|why| StoreError::Folder { path: "channel workers".into(), why })?;
+            threads.push(thread);
+        }
+        Ok(Self { jobs, threads, free: workers })
+    }
+
+    /// Hands a job over; the caller has checked `free`.
+    pub(super) fn give(&mut self, job: Job) {
+        self.free = self.free.saturating_sub(1);
+        if self.jobs.send(job).is_err() {
+            log::error!("every channel worker has ended");
+        }
+    }
+
+    pub(super) fn stop(self) {
+        drop(self.jobs);
+        for thread in self.threads {
+            if thread.join().is_err() {
+                log::error!("a channel worker ended with a panic");
+            }
+        }
+    }
+}
+
+fn work(db: &Connection, queue: &Receiver<Job>, events: &Sender<Event>) {
+    for mut job in queue {
+        let result = catch_unwind(AssertUnwindSafe(|| send(db, &mut job))).unwrap_or_else(|_| {
+            Err(SendError::Retry { why: "internal error while sending".into(), after: None, ambiguous: true })
+        });
+        let outcome = Outcome { id: job.id, message: job.message, progress: job.progress, result };
+        if events.send(Event::Done(job.lane, Box::new(outcome))).is_err() {
+            return;
+        }
+    }
+}
+
+fn send(db: &Connection, job: &mut Job) -> Result<Sent, SendError> {
+    let busy = |error: rusqlite::Error| SendError::Retry { why: error.to_string(), after: None, ambiguous: false };
+    let chat = directory::chat(db, job.lane.line, &job.lane.chat).map_err(busy)?;
+    let resolve = |short: &str| directory::alias(db, job.lane.line, short).ok().flatten();
+    let data = chat.as_ref().map(|chat| chat.data.as_str());
+    job.connector.send(&job.settings, data, &job.message, &resolve, &mut job.progress)
+}
