@@ -12,6 +12,7 @@ pub mod outbox;
 pub mod portals;
 pub mod queue;
 pub mod records;
+pub mod registry;
 pub mod secret;
 pub mod sender;
 pub mod store;

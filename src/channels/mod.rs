@@ -176,6 +176,10 @@ pub trait Connector: Debug + Send + Sync {
     fn fields(&self) -> &'static [Field];
     /// Virtual channels; empty when the real one is the only one.
     fn virtuals(&self) -> &'static [Virtual];
+    /// The network also calls the webhook address with GET (a handshake).
+    fn takes_get(&self) -> bool {
+        false
+    }
     /// The external entity that belongs to one line only, `None` while the settings don't name it.
     fn entity(&self, settings: &Settings) -> Option<String>;
     /// Shape of the settings, no network.

@@ -44,6 +44,8 @@ pub enum Event {
     Changed,
     /// Look at the clock again (tests move it by hand).
     Tick,
+    /// Answer as a sign of life.
+    Ping(Sender<()>),
     /// End after what is in flight.
     Stop,
 }
@@ -201,7 +203,7 @@ impl Dispatcher {
     fn handle(&mut self, event: Event) -> Result<(), StoreError> {
         match event {
             Event::Wake(lane) => self.wake(&lane),
-            Event::Done(lane, outcome) => self.done(lane, *outcome),
+            Event::Done(lane, outcome) => self.done(&lane, *outcome),
             Event::Written(lane, fine) => self.written(&lane, fine),
             Event::Changed => {
                 self.lines.retain(|_, line| line.in_flight > 0 || !line.parked.is_empty());
@@ -214,6 +216,9 @@ impl Dispatcher {
                 self.rescan()?;
             }
             Event::Tick => (),
+            Event::Ping(answer) => {
+                let _ = answer.try_send(());
+            }
             Event::Stop => self.stopping = true,
         }
         Ok(())
@@ -332,25 +337,25 @@ impl Dispatcher {
         Ok(())
     }
 
-    fn done(&mut self, lane: Lane, outcome: Outcome) {
+    fn done(&mut self, lane: &Lane, outcome: Outcome) {
         self.pool.free += 1;
         let Some(line) = self.lines.get_mut(&lane.line) else { return };
         line.in_flight = line.in_flight.saturating_sub(1);
         self.ready.extend(line.parked.drain(..));
         let Outcome { id, message, progress, result } = outcome;
         match result {
-            Ok(sent) => self.settle(&lane, id, message, sent),
+            Ok(sent) => self.settle(lane, id, message, sent),
             // A typing mark is worth nothing a moment later.
-            Err(_) if message.kind == OutgoingKind::Typing => self.settle(&lane, id, message, Sent::default()),
+            Err(_) if message.kind == OutgoingKind::Typing => self.settle(lane, id, message, Sent::default()),
             Err(SendError::Permanent { code, why }) => {
                 log::warn!(line:% = lane.line, message:% = id, error = why.as_str(); "the channel refused a message for good");
-                self.bury(&lane, id, Some(message), dead::Reason::Permanent, code, &why);
+                self.bury(lane, id, Some(message), dead::Reason::Permanent, code, &why);
             }
             Err(SendError::Retry { why, after, .. }) => {
                 log::warn!(line:% = lane.line, message:% = id, error = why.as_str(); "the channel did not take a message; it is tried again");
-                self.postpone(&lane, id, after, &progress);
+                self.postpone(lane, id, after, &progress);
             }
-            Err(SendError::Auth { why }) => self.broken(&lane, id, &message, &progress, why),
+            Err(SendError::Auth { why }) => self.broken(lane, id, &message, &progress, why),
         }
     }
 

@@ -1,6 +1,10 @@
 //! The open ports. `front` frames requests (hyper, the only asynchronous file), `workers` runs handlers on a
 //! synchronous pool; handlers are functions from our own [`Request`] to our own [`Response`].
 
+mod health;
+mod hook;
+pub mod service;
+
 use std::net::IpAddr;
 
 /// Which port a request came in by.

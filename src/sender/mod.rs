@@ -72,6 +72,8 @@ pub enum Event {
     Changed,
     /// Look at the clock again (tests move it by hand).
     Tick,
+    /// Answer as a sign of life.
+    Ping(Sender<()>),
     /// End after what is in flight.
     Stop,
 }
@@ -254,6 +256,9 @@ impl SenderLoop {
             }
             Event::Changed => self.changed()?,
             Event::Tick => (),
+            Event::Ping(answer) => {
+                let _ = answer.try_send(());
+            }
             Event::Stop => self.stopping = true,
         }
         Ok(())

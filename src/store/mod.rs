@@ -4,6 +4,7 @@
 pub mod counters;
 pub mod directory;
 pub mod migrate;
+pub mod readers;
 pub mod writer;
 
 use std::fmt;

@@ -1,0 +1,110 @@
+//! What every handler may use, and the table of paths.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::bounded;
+
+use super::{Request, Response, Side, health, hook};
+use crate::channels::Factory;
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+use crate::net::Net;
+use crate::store::readers::{Reader, Readers};
+use crate::store::{WriteError, Writer};
+use crate::{dispatcher, sender};
+
+/// Everything a handler may use. Handlers are plain functions on it.
+#[derive(Debug)]
+pub struct Service {
+    /// Readers of the database.
+    pub readers: Readers,
+    /// Where the data lies, for the disk's free room.
+    pub data_dir: std::path::PathBuf,
+    /// The writer.
+    pub writer: Writer,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// The way out.
+    pub net: Arc<dyn Net>,
+    /// The connectors.
+    pub factory: Arc<Factory>,
+    /// Wakes the sender.
+    pub sender: sender::Bell,
+    /// Wakes the dispatcher.
+    pub dispatcher: dispatcher::Bell,
+    /// Durations.
+    pub metrics: Metrics,
+    /// How long a request waits for its commit.
+    pub commit_wait: Duration,
+    /// What webhook addresses begin with.
+    pub public_url: String,
+}
+
+impl Service {
+    /// Answers one request.
+    pub fn handle(&self, request: &Request) -> Response {
+        let path = request.path.as_str();
+        match request.side {
+            Side::Public => match path {
+                "/imwebhook/portal.php" => Response::error(404, "NOT_FOUND", "no portal"),
+                "/imwebhook" | "/imwebhook/" => hook::by_query(self, request),
+                "/healthz" => only(request, &["GET", "HEAD"], health::healthz),
+                _ => match path.strip_prefix("/imwebhook/h/") {
+                    Some(hash) => hook::by_hash(self, request, hash.trim_end_matches('/')),
+                    None => Response::error(404, "NOT_FOUND", "there is nothing at this address"),
+                },
+            },
+            Side::Admin => match path {
+                "/healthz" => only(request, &["GET", "HEAD"], health::healthz),
+                "/readyz" => only(request, &["GET", "HEAD"], || health::readyz(self)),
+                "/metrics" => only(request, &["GET", "HEAD"], || health::metrics(self)),
+                _ => Response::error(404, "NOT_FOUND", "there is nothing at this address"),
+            },
+        }
+    }
+
+    /// A reader, or the answer that says why there is none.
+    pub(super) fn reader(&self) -> Result<Reader, Response> {
+        self.readers.get().map_err(|error| {
+            log::error!(error:% = error; "no reader of the database");
+            unavailable("the database can't be read at the moment")
+        })
+    }
+
+    /// The sender's and the dispatcher's signs of life: names of those that gave none within `wait`.
+    pub fn silent_loops(&self, wait: Duration) -> Vec<&'static str> {
+        let (one, sender_lives) = bounded(1);
+        let (two, dispatcher_lives) = bounded(1);
+        self.sender.tell(sender::Event::Ping(one));
+        self.dispatcher.tell(dispatcher::Event::Ping(two));
+        let mut silent = Vec::new();
+        if sender_lives.recv_timeout(wait).is_err() {
+            silent.push("sender");
+        }
+        if dispatcher_lives.recv_timeout(wait).is_err() {
+            silent.push("dispatcher");
+        }
+        silent
+    }
+}
+
+/// 405 with `Allow` for every other method.
+pub(super) fn only(request: &Request, methods: &[&str], answer: impl FnOnce() -> Response) -> Response {
+    if methods.contains(&request.method.as_str()) {
+        answer()
+    } else {
+        Response::error(405, "METHOD_NOT_ALLOWED", "this address takes other methods").with("allow", methods.join(", "))
+    }
+}
+
+/// 503: nothing was stored, come again.
+pub(super) fn unavailable(message: &str) -> Response {
+    Response::error(503, "UNAVAILABLE", message).with("retry-after", "2")
+}
+
+/// The answer when a command could not be committed; also logged, for somebody must act.
+pub(super) fn not_stored(error: &WriteError) -> Response {
+    log::error!(error:% = error; "a request could not be stored and was refused");
+    unavailable("the message could not be stored; send it again")
+}
