@@ -3,6 +3,7 @@
 pub mod channels;
 pub mod clock;
 pub mod dispatcher;
+pub mod config;
 pub mod http;
 pub mod ids;
 pub mod message;
