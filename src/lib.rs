@@ -1,11 +1,13 @@
 //! Trunkline: a connector server that carries messages between channels and portals and loses none.
 
 pub mod channels;
+pub mod cli;
 pub mod clock;
 pub mod dispatcher;
 pub mod config;
 pub mod http;
 pub mod ids;
+pub mod logging;
 pub mod message;
 pub mod metrics;
 pub mod net;
@@ -17,3 +19,5 @@ pub mod registry;
 pub mod secret;
 pub mod sender;
 pub mod store;
+
+pub use cli::{ExitCode, run};

@@ -1,4 +1,4 @@
-//! The configuration: one table of keys ([`keys`]) drives the file, the environment, the flags, the example file, the
+//! The configuration: one table of keys (`keys`) drives the file, the environment, the flags, the example file, the
 //! manual page and what `config show` prints. Every mistake is found in one go, each with its place and the allowed
 //! range. Nothing here opens a port or a database; the environment comes in as an [`Env`] value.
 
