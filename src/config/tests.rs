@@ -207,3 +207,19 @@ fn a_file_that_is_not_there_is_a_mistake() {
     let told = load(Some(Path::new("/nowhere/t.toml")), &home(), &[]).unwrap_err().to_string();
     assert!(told.contains("/nowhere/t.toml") && told.contains("can't be read"), "{told}");
 }
+
+proptest::proptest! {
+    /// No file, however broken, ends the program: it has mistakes or it has none.
+    #[test]
+    fn rubbish_is_told_not_obeyed(at in 0_usize..6000, cut in 0_usize..40, put in "\\PC{0,12}|[\\[\\]={}\"'#.,\n0-9a-z_-]{0,24}") {
+        let text = example();
+        let mut chars: Vec<char> = text.chars().collect();
+        let from = at.min(chars.len());
+        let to = (from + cut).min(chars.len());
+        chars.splice(from..to, put.chars());
+        let broken: String = chars.into_iter().collect();
+        let told = mistakes(&broken, &home());
+        proptest::prop_assert!(told.iter().all(|one| one.starts_with("t.toml:") || one.starts_with("default: ")), "{told:?}");
+        mistakes(&put, &home());
+    }
+}
