@@ -10,3 +10,5 @@
 
 // The command line: help, exit codes, results of the commands that need no store.
 mod cli;
+// README and help texts: every command they show can be typed.
+mod docs;
