@@ -2,6 +2,8 @@
 //! arrives as arguments, what it learns leaves as values. Adding a channel: its file, one line in [`Factory::new`],
 //! its fixtures.
 
+pub mod botframework;
+
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
 use std::sync::Arc;
@@ -238,8 +240,8 @@ impl Debug for Factory {
 impl Factory {
     /// Every connector the server has. One line each.
     pub fn new(tools: &Tools, options: &Options) -> Self {
-        let _ = (tools, options);
-        let all: Vec<Arc<dyn Connector>> = vec![];
+        let all: Vec<Arc<dyn Connector>> =
+            vec![Arc::new(botframework::BotFramework::new(tools, &options.botframework))];
         Self(all.into_iter().map(|connector| (connector.name(), connector)).collect())
     }
 
@@ -256,4 +258,7 @@ impl Factory {
 
 /// Configuration of the connectors, section by section.
 #[derive(Clone, Debug, Default)]
-pub struct Options {}
+pub struct Options {
+    /// Bot Framework.
+    pub botframework: botframework::Options,
+}
