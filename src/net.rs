@@ -1,11 +1,21 @@
 //! All outgoing HTTP (the only importer of ureq): time-outs, answer caps, no redirects, forbidden addresses.
 //! Callers see [`Net`], so that tests answer in memory.
 
-use std::fmt::Debug;
+use std::collections::HashMap;
+use std::fmt::{self, Debug};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use ipnet::IpNet;
+use ureq::Agent;
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+
 /// Who chose the address: decides which networks may be reached (promise 8).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reach {
     /// The administrator wrote it (portal table, configuration).
     Configured,
@@ -85,8 +95,8 @@ impl NetError {
     }
 }
 
-impl std::fmt::Display for NetError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for NetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BadUrl(why) => write!(f, "the address can't be used: {why}"),
             Self::Forbidden(host) => {
@@ -107,4 +117,279 @@ impl std::error::Error for NetError {}
 pub trait Net: Debug + Send + Sync {
     /// Makes one call and reads the answer to its end.
     fn call(&self, call: Call) -> Result<Answer, NetError>;
+}
+
+impl Call {
+    /// A call that only asks whether an address that came in a message may be reached and answers at all.
+    pub fn probe(url: &str) -> Self {
+        Self {
+            method: "GET",
+            url: url.to_owned(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            reach: Reach::Learned,
+            timeout: Duration::from_secs(10),
+            answer_max_bytes: 64 * 1024,
+        }
+    }
+}
+
+/// Connecting has its own limit: an address that swallows packets must not hold a worker for the whole time.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Agents kept, one for each host: a shared one falls to 50 posts a second with 1,000 hosts (`limits.md` D).
+const AGENTS_MAX: usize = 1024;
+
+/// The way out over ureq.
+#[derive(Debug)]
+pub struct Out {
+    allow: Arc<Vec<IpNet>>,
+    tls: TlsConfig,
+    agents: Mutex<Agents>,
+}
+
+#[derive(Debug, Default)]
+struct Agents {
+    by_host: HashMap<(String, Reach), (u64, Agent)>,
+    uses: u64,
+}
+
+/// A root certificate that can't be used.
+#[derive(Debug)]
+pub struct BadCaFile {
+    path: PathBuf,
+    why: String,
+}
+
+impl fmt::Display for BadCaFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` holds no usable certificates: {}", self.path.display(), self.why)
+    }
+}
+
+impl std::error::Error for BadCaFile {}
+
+impl Out {
+    /// `allow`: private ranges that learned addresses may reach. `ca_files`: further roots, for portals with a private
+    /// certificate authority.
+    pub fn new(allow: Vec<IpNet>, ca_files: &[PathBuf]) -> Result<Self, BadCaFile> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut tls = TlsConfig::builder()
+            .provider(TlsProvider::Rustls)
+            .unversioned_rustls_crypto_provider(provider)
+            .root_certs(RootCerts::WebPki);
+        if !ca_files.is_empty() {
+            let mut roots: Vec<Certificate<'static>> = Vec::new();
+            for path in ca_files {
+                let bad = |why: String| BadCaFile { path: path.clone(), why };
+                let pem = std::fs::read(path).map_err(|error| bad(error.to_string()))?;
+                for item in parse_pem(&pem) {
+                    if let PemItem::Certificate(certificate) = item.map_err(|error| bad(error.to_string()))? {
+                        roots.push(certificate);
+                    }
+                }
+            }
+            roots.extend(public_roots());
+            tls = tls.root_certs(RootCerts::new_with_certs(&roots));
+        }
+        Ok(Self { allow: Arc::new(allow), tls: tls.build(), agents: Mutex::default() })
+    }
+
+    fn agent(&self, host: &str, reach: Reach) -> Agent {
+        let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        agents.uses += 1;
+        let now = agents.uses;
+        if let Some((used, agent)) = agents.by_host.get_mut(&(host.to_owned(), reach)) {
+            *used = now;
+            return agent.clone();
+        }
+        if agents.by_host.len() >= AGENTS_MAX
+            && let Some(oldest) = agents.by_host.iter().min_by_key(|(_, (used, _))| *used).map(|(key, _)| key.clone())
+        {
+            agents.by_host.remove(&oldest);
+        }
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .user_agent("Trunkline")
+            .proxy(None)
+            .tls_config(self.tls.clone())
+            .build();
+        let resolver = Checked { allow: Arc::clone(&self.allow), reach, inner: DefaultResolver::default() };
+        let agent = Agent::with_parts(config, DefaultConnector::default(), resolver);
+        agents.by_host.insert((host.to_owned(), reach), (now, agent.clone()));
+        agent
+    }
+
+    /// Scheme and shape of an address; gives its host and port.
+    fn check_url(&self, call: &Call) -> Result<String, NetError> {
+        let url = url::Url::parse(&call.url).map_err(|error| NetError::BadUrl(error.to_string()))?;
+        let host = url.host().ok_or_else(|| NetError::BadUrl("it has no host".to_owned()))?;
+        let port = url.port_or_known_default().unwrap_or(0);
+        match (url.scheme(), call.reach) {
+            ("https", _) | ("http", Reach::Configured) => (),
+            ("http", Reach::Learned) => {
+                let loopback = match host {
+                    url::Host::Ipv4(ip) => {
+                        ip.is_loopback() && self.allow.iter().any(|net| net.contains(&IpAddr::V4(ip)))
+                    }
+                    url::Host::Ipv6(ip) => {
+                        ip.is_loopback() && self.allow.iter().any(|net| net.contains(&IpAddr::V6(ip)))
+                    }
+                    url::Host::Domain(name) => {
+                        name == "localhost" && self.allow.iter().any(|net| net.contains(&IpAddr::from([127, 0, 0, 1])))
+                    }
+                };
+                if !loopback {
+                    return Err(NetError::BadUrl("plain http is taken for allowed loopback addresses only".to_owned()));
+                }
+            }
+            (scheme, _) => return Err(NetError::BadUrl(format!("the scheme `{scheme}` is not taken"))),
+        }
+        if call.reach == Reach::Learned && (!url.username().is_empty() || url.password().is_some()) {
+            return Err(NetError::BadUrl("it carries a user name".to_owned()));
+        }
+        Ok(format!("{host}:{port}"))
+    }
+}
+
+/// Mozilla's roots in ureq's own type, to stand beside private ones.
+fn public_roots() -> impl Iterator<Item = Certificate<'static>> {
+    webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|der| Certificate::from_der(der.as_ref()).to_owned())
+}
+
+/// Resolves and throws out what a learned address must not reach; the connection goes to the checked address, so a name
+/// can't change its mind in between.
+#[derive(Debug)]
+struct Checked {
+    allow: Arc<Vec<IpNet>>,
+    reach: Reach,
+    inner: DefaultResolver,
+}
+
+impl Resolver for Checked {
+    fn resolve(
+        &self,
+        uri: &ureq::http::Uri,
+        config: &ureq::config::Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let found = self.inner.resolve(uri, config, timeout)?;
+        if self.reach == Reach::Configured {
+            return Ok(found);
+        }
+        let mut kept = self.empty();
+        for address in &found {
+            let ip = address.ip();
+            if is_public(ip) || self.allow.iter().any(|net| net.contains(&ip)) {
+                kept.push(*address);
+            }
+        }
+        if kept.is_empty() { Err(ureq::Error::Other(Box::new(ForbiddenAddress))) } else { Ok(kept) }
+    }
+}
+
+#[derive(Debug)]
+struct ForbiddenAddress;
+
+impl fmt::Display for ForbiddenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("forbidden address")
+    }
+}
+
+impl std::error::Error for ForbiddenAddress {}
+
+/// Whether an address belongs to the open internet. Forms of IPv6 that carry an IPv4 address are judged by it.
+fn is_public(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let [a, b, ..] = ip.octets();
+            let shared = a == 100 && (64..128).contains(&b);
+            let benchmark = a == 198 && (b == 18 || b == 19);
+            let protocol = a == 192 && b == 0 && ip.octets().get(2) == Some(&0);
+            !(ip.is_private()
+                || ip.is_loopback()
+                || ip.is_link_local()
+                || ip.is_unspecified()
+                || ip.is_broadcast()
+                || ip.is_multicast()
+                || ip.is_documentation()
+                || shared
+                || benchmark
+                || protocol
+                || a == 0
+                || a >= 240)
+        }
+        IpAddr::V6(ip) => {
+            let [first, second, .., seventh, eighth] = ip.segments();
+            let v4 = |high: u16, low: u16| {
+                let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+                is_public(IpAddr::from([a, b, c, d]))
+            };
+            if let Some(mapped) = ip.to_ipv4_mapped() {
+                return is_public(IpAddr::V4(mapped));
+            }
+            match first {
+                0x0064 if second == 0xff9b => v4(seventh, eighth),
+                0x2002 => v4(second, ip.segments().get(2).copied().unwrap_or(0)),
+                // Global unicast without Teredo, documentation and benchmarking.
+                0x2001 => !matches!(second, 0x0000 | 0x0002 | 0x0db8),
+                _ => (0x2000..0x4000).contains(&first),
+            }
+        }
+    }
+}
+
+impl Net for Out {
+    fn call(&self, call: Call) -> Result<Answer, NetError> {
+        let host = self.check_url(&call)?;
+        let agent = self.agent(&host, call.reach);
+        let mut builder = ureq::http::Request::builder().method(call.method).uri(&call.url);
+        for (name, value) in &call.headers {
+            builder = builder.header(name.as_str(), value.as_str());
+        }
+        let explain = |error: ureq::Error| explain(error, &host, call.timeout, call.answer_max_bytes);
+        let request = builder.body(call.body).map_err(|error| NetError::BadUrl(error.to_string()))?;
+        let request = agent.configure_request(request).timeout_global(Some(call.timeout)).build();
+        let mut response = agent.run(request).map_err(explain)?;
+        let limit = u64::try_from(call.answer_max_bytes).unwrap_or(u64::MAX);
+        let body =
+            response.body_mut().with_config().limit(limit).read_to_vec().map_err(|error| match explain(error) {
+                // Once the head of an answer is in, nothing is a mere failure to connect.
+                NetError::Connect(why) => NetError::Broken(why),
+                other => other,
+            })?;
+        let headers = response
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+            .collect();
+        Ok(Answer { status: response.status().as_u16(), headers, body })
+    }
+}
+
+fn explain(error: ureq::Error, host: &str, timeout: Duration, max: usize) -> NetError {
+    match error {
+        ureq::Error::Timeout(ureq::Timeout::Connect) => {
+            NetError::Connect(format!("nothing answered within {} s", CONNECT_TIMEOUT.as_secs()))
+        }
+        ureq::Error::Timeout(ureq::Timeout::Resolve) | ureq::Error::HostNotFound => NetError::Resolve(host.to_owned()),
+        ureq::Error::Timeout(_) => NetError::Timeout(timeout),
+        ureq::Error::BodyExceedsLimit(_) => NetError::TooLong(max),
+        ureq::Error::BadUri(why) => NetError::BadUrl(why),
+        ureq::Error::ConnectionFailed => NetError::Connect("no address of it takes connections".to_owned()),
+        ureq::Error::Tls(why) => NetError::Connect(format!("TLS: {why}")),
+        ureq::Error::Rustls(error) => NetError::Connect(format!("TLS: {error}")),
+        ureq::Error::Io(error) => match error.kind() {
+            std::io::ErrorKind::ConnectionRefused
+            | std::io::ErrorKind::HostUnreachable
+            | std::io::ErrorKind::NetworkUnreachable
+            | std::io::ErrorKind::AddrNotAvailable => NetError::Connect(error.to_string()),
+            _ => NetError::Broken(error.to_string()),
+        },
+        ureq::Error::Other(inner) if inner.is::<ForbiddenAddress>() => NetError::Forbidden(host.to_owned()),
+        other => NetError::Broken(other.to_string()),
+    }
 }

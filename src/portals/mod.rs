@@ -1,5 +1,7 @@
 //! The portal protocols: how a packet is posted and what counts as its confirmation. No database, no HTTP server here.
 
+pub mod boxed;
+
 use std::fmt::{self, Debug};
 use std::time::Duration;
 
@@ -8,7 +10,7 @@ use crate::net::{Net, NetError};
 use crate::records::Portal;
 
 /// Several queue rows of one line for one virtual connector that travel in one request. All bodies ask for the same
-/// command, see [`same_command`].
+/// command.
 #[derive(Clone, Debug)]
 pub struct Packet {
     /// Virtual connector id for messages, real id for [`crate::message::Notice::Deactivated`].
@@ -102,7 +104,7 @@ pub trait Protocol: Debug + Send + Sync {
 }
 
 /// Every protocol the server speaks.
-pub static PROTOCOLS: &[&dyn Protocol] = &[];
+pub static PROTOCOLS: &[&dyn Protocol] = &[&boxed::Boxed];
 
 /// The protocol of a portal's record.
 pub fn protocol(name: &str) -> Option<&'static dyn Protocol> {

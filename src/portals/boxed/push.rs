@@ -1,0 +1,242 @@
+//! Server → portal: from queue rows to a signed form, and what the reply means (`portal-box.md` §4).
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::form::Form;
+use super::php::{self, Value};
+use crate::message::{Attachment, Body, FileLink, Incoming, IncomingKind, Notice, PortalRef, User};
+use crate::net::Answer;
+use crate::portals::{PortalError, Receipt};
+use crate::records::Portal;
+use crate::text;
+
+/// Longest first and last name (§11).
+const NAME_MAX_CHARS: usize = 50;
+/// First module version that takes raw Unicode emoji (§6).
+const RAW_EMOJI_FROM: u32 = 20;
+/// First module version with `receivingError` (§4.3).
+pub(super) const ERRORS_FROM: u32 = 23;
+
+/// A signed form, ready to be posted.
+pub fn form(portal: &Portal, command: &str, connector: &str, line: &str, data: &Value) -> Form {
+    let mut form = Form(
+        [
+            ("BX_COMMAND", command),
+            ("BX_TYPE", "CP"),
+            ("BX_VERSION", "1"),
+            ("CONNECTOR", connector),
+            ("LINE", line),
+            ("DATA", &STANDARD.encode(php::encode(data))),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect(),
+    );
+    form.sign(&portal.key);
+    form
+}
+
+/// The command and its list for bodies of one kind.
+pub fn content(portal: &Portal, bodies: &[Body]) -> (&'static str, Value) {
+    let command = match bodies.first() {
+        Some(Body::Notice(Notice::Delivered { .. })) => "receivingStatusDelivery",
+        Some(Body::Notice(Notice::Read { .. })) => "receivingStatusReading",
+        Some(Body::Notice(Notice::Deactivated)) => return ("deactivateConnector", Value::list([])),
+        Some(Body::Notice(Notice::Failed { .. })) if portal.major() >= ERRORS_FROM => "receivingError",
+        Some(Body::Notice(Notice::Failed { .. }) | Body::Message(_)) | None => "receivingMessage",
+    };
+    (command, Value::list(bodies.iter().map(|body| element(portal, body))))
+}
+
+fn element(portal: &Portal, body: &Body) -> Value {
+    match body {
+        Body::Message(message) => message_element(portal, message),
+        Body::Notice(Notice::Delivered { im, chat, ids, date }) => status(Some(im), chat, ids, *date),
+        Body::Notice(Notice::Read { im, chat, ids, date }) => status(im.as_ref(), chat, ids, *date),
+        Body::Notice(Notice::Failed { im, chat, deleting, code, text }) => {
+            if portal.major() >= ERRORS_FROM {
+                error(im, *deleting, code)
+            } else {
+                told_in_chat(portal, im, chat, text)
+            }
+        }
+        Body::Notice(Notice::Deactivated) => Value::list([]),
+    }
+}
+
+/// Ids go back as they came: numbers as numbers.
+fn id(text: &str) -> Value {
+    match text.parse::<i64>() {
+        Ok(number) if number.to_string() == text => Value::Int(number),
+        Ok(_) | Err(_) => Value::text(text),
+    }
+}
+
+fn im(im: &PortalRef) -> Value {
+    Value::map([("chat_id", id(&im.chat_id)), ("message_id", id(&im.message_id))])
+}
+
+/// `{im, message:{id:[…], date}, chat:{id}}`; the list is needed even for one id (§5.3).
+fn status(portal_ref: Option<&PortalRef>, chat: &str, ids: &[String], date: i64) -> Value {
+    let mut pairs = Vec::new();
+    if let Some(portal_ref) = portal_ref {
+        pairs.push(("im", im(portal_ref)));
+    }
+    let ids = Value::list(ids.iter().map(|id| Value::text(cut(id, 100))));
+    pairs.push(("message", Value::map([("id", ids), ("date", Value::Int(date))])));
+    pairs.push(("chat", Value::map([("id", Value::text(chat))])));
+    Value::map(pairs)
+}
+
+fn error(portal_ref: &PortalRef, deleting: bool, code: &str) -> Value {
+    let kind = if deleting { "CONNECTOR_ERROR_DELETE_MESSAGE" } else { "CONNECTOR_NOT_SEND_MESSAGE_CHAT" };
+    Value::map([
+        ("code", Value::text(kind)),
+        ("chatId", id(&portal_ref.chat_id)),
+        ("messageId", id(&portal_ref.message_id)),
+        ("messageConnector", Value::text(code)),
+        ("params", Value::map([("errorCode", Value::text(code)), ("errorSubCode", Value::text(""))])),
+    ])
+}
+
+/// Portals before `receivingError` have no word for a failure: it is said as a message in that chat, by a user who is
+/// plainly the server. Its id comes from the failed message, one per message.
+fn told_in_chat(portal: &Portal, portal_ref: &PortalRef, chat: &str, why: &str) -> Value {
+    let why = text::neutralise(&text::clean_name(why, 500));
+    let message = Incoming {
+        connector: String::new(),
+        kind: IncomingKind::Message,
+        key: None,
+        user: User { id: "trunkline".to_owned(), name: "Connector server".to_owned(), ..User::default() },
+        chat: crate::message::Chat { id: chat.to_owned(), ..crate::message::Chat::default() },
+        message_id: format!("trunkline-failed-{}", portal_ref.message_id),
+        date: None,
+        text: format!("[b]Message not delivered[/b]: {why}"),
+        files: Vec::new(),
+        attachments: Vec::new(),
+        route: None,
+    };
+    message_element(portal, &message)
+}
+
+fn cut(text: &str, max: usize) -> String {
+    text.chars().take(max).collect()
+}
+
+/// The message array of §4.4, keys in the order of the worked example: the portal compares the user by the md5 of its
+/// serialized array, so it must be byte-stable.
+fn message_element(portal: &Portal, message: &Incoming) -> Value {
+    let say = |text: &str| {
+        if portal.major() < RAW_EMOJI_FROM { text::to_shortnames(text) } else { text.to_owned() }
+    };
+    let mut pairs = vec![("user", user(&message.user, &say))];
+    let mut inner = vec![("id", Value::text(cut(&message.message_id, 100)))];
+    if let Some(date) = message.date {
+        inner.push(("date", Value::Int(date)));
+    }
+    if message.kind != IncomingKind::Delete {
+        if !message.text.is_empty() {
+            inner.push(("text", Value::text(say(&message.text))));
+        }
+        if !message.files.is_empty() {
+            inner.push(("files", Value::list(message.files.iter().map(file))));
+        }
+        if !message.attachments.is_empty() {
+            inner.push(("attachments", Value::list(message.attachments.iter().map(|a| attachment(a, &say)))));
+        }
+    }
+    pairs.push(("message", Value::map(inner)));
+    let mut chat = vec![("id", Value::text(message.chat.id.replace('|', "_")))];
+    if let Some(url) = &message.chat.url {
+        chat.push(("url", Value::text(url)));
+    }
+    if let Some(description) = &message.chat.description {
+        chat.push(("description", Value::text(say(description))));
+    }
+    pairs.push(("chat", Value::map(chat)));
+    let kind = match message.kind {
+        IncomingKind::Message => "message",
+        IncomingKind::Update => "message_update",
+        IncomingKind::Delete => "message_del",
+        IncomingKind::Typing => "typing_start",
+    };
+    pairs.push(("type_message", Value::text(kind)));
+    if let Some(route) = &message.route {
+        let recipient = [("id", Value::text(&route.recipient_id)), ("name", Value::text(&route.recipient_name))];
+        pairs.push(("recipient", Value::map(recipient)));
+        pairs.push(("service_url", Value::text(&route.service_url)));
+    }
+    Value::map(pairs)
+}
+
+fn user(user: &User, say: &impl Fn(&str) -> String) -> Value {
+    let name = |text: &str| Value::text(cut(&say(text), NAME_MAX_CHARS));
+    let mut pairs = vec![("id", Value::text(&user.id)), ("name", name(&user.name))];
+    if !user.last_name.is_empty() {
+        pairs.push(("last_name", name(&user.last_name)));
+    }
+    if let Some(url) = &user.url {
+        pairs.push(("url", Value::text(url)));
+    }
+    if let Some(picture) = &user.picture {
+        pairs.push(("picture", Value::map([("url", Value::text(picture))])));
+    }
+    if let Some(email) = &user.email {
+        pairs.push(("email", Value::text(email)));
+    }
+    if let Some(phone) = &user.phone {
+        pairs.push(("phone", Value::text(phone)));
+    }
+    Value::map(pairs)
+}
+
+fn file(file: &FileLink) -> Value {
+    let mut pairs = vec![("url", Value::text(&file.url))];
+    if let Some(name) = &file.name {
+        pairs.push(("name", Value::text(name)));
+    }
+    if let Some(mime) = &file.mime {
+        pairs.push(("type", Value::text(mime)));
+    }
+    Value::map(pairs)
+}
+
+fn attachment(attachment: &Attachment, say: &impl Fn(&str) -> String) -> Value {
+    match attachment {
+        Attachment::Location { title, text, latitude, longitude } => {
+            let point = [("latitude", Value::text(latitude)), ("longitude", Value::text(longitude))];
+            Value::map([(
+                "location",
+                Value::map([
+                    ("title", Value::text(say(title))),
+                    ("text", Value::text(say(text))),
+                    ("coordinates", Value::map(point)),
+                ]),
+            )])
+        }
+        Attachment::Contact { name, phone } => {
+            Value::map([("contact", Value::map([("name", Value::text(say(name))), ("phone", Value::text(phone))]))])
+        }
+    }
+}
+
+/// What the reply means (§4.6): only `OK` is judged.
+pub fn receipt(answer: &Answer) -> Result<Receipt, PortalError> {
+    let rubbish = || PortalError::Rubbish { status: answer.status, retry_after: answer.retry_after() };
+    let reply: serde_json::Value = serde_json::from_slice(&answer.body).map_err(|_| rubbish())?;
+    // The portal's own code always answers 200: another status with a body of this shape comes from something between.
+    if answer.status != 200 || !reply.is_object() {
+        return Err(rubbish());
+    }
+    if reply.get("OK").and_then(serde_json::Value::as_bool) == Some(true) {
+        return Ok(Receipt::All);
+    }
+    // One old reply has a single error instead of a list (`MODULE_NOT_INSTALLED`).
+    let errors = reply.get("ERROR");
+    let error = errors.and_then(|list| list.get(0)).or(errors);
+    match error.and_then(|error| error.get("CODE")).and_then(serde_json::Value::as_str) {
+        Some(code) => Err(PortalError::Refused { code: cut(code, 100) }),
+        None => Err(rubbish()),
+    }
+}

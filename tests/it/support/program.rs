@@ -1,0 +1,159 @@
+//! The built program in a folder of its own: configuration, commands, the running server.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+
+/// The licence key of every test portal (`portal-box.md` §9).
+pub const LICENCE_KEY: &str = "TEST-LICENCE-KEY-0001";
+
+/// A folder with a configuration and a data directory; both vanish with it.
+#[derive(Debug)]
+pub struct Place {
+    pub folder: tempfile::TempDir,
+}
+
+impl Place {
+    /// A place whose server takes unsigned webhooks on loopback. `more` is added to the configuration.
+    pub fn new(more: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = format!(
+            "data_dir = {:?}\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n{more}",
+            folder.path().join("data")
+        );
+        std::fs::write(folder.path().join("trunkline.toml"), config).unwrap();
+        std::fs::write(folder.path().join("licence"), LICENCE_KEY).unwrap();
+        Self { folder }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trunkline"));
+        command.env_clear().env("HOME", self.folder.path()).arg("--config").arg(self.path("trunkline.toml")).args(args);
+        command
+    }
+
+    /// Runs a command that must succeed and gives its standard output.
+    pub fn run(&self, args: &[&str]) -> String {
+        let output = self.output(args);
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    pub fn output(&self, args: &[&str]) -> Output {
+        self.command(args).stdin(Stdio::null()).output().unwrap()
+    }
+
+    pub fn json(&self, args: &[&str]) -> serde_json::Value {
+        let mut all = vec!["--json"];
+        all.extend(args);
+        serde_json::from_str(&self.run(&all)).unwrap()
+    }
+
+    /// Registers a portal and connects a Bot Framework line; gives the line's id and hash.
+    pub fn connect(&self, name: &str, url: &str, app_id: &str) -> (i64, String) {
+        let licence = self.path("licence");
+        let licence = licence.to_str().unwrap();
+        if !self.output(&["portal", "show", name]).status.success() {
+            self.run(&["portal", "add", name, "--protocol", "box", "--url", url, "--license-key-file", licence]);
+        }
+        std::fs::write(self.path("secret"), "s3cret").unwrap();
+        let secret = format!("app_secret={}", self.path("secret").display());
+        let app = format!("app_id={app_id}");
+        let line = self.json(&[
+            "line",
+            "add",
+            "--portal",
+            name,
+            "--connector",
+            "botframework",
+            "--line",
+            "7",
+            "--set",
+            "bot_handle=shop",
+            "--set",
+            &app,
+            "--set-file",
+            &secret,
+        ]);
+        (line["id"].as_i64().unwrap(), line["hash"].as_str().unwrap().to_owned())
+    }
+
+    /// Starts the server and waits for its ready line.
+    pub fn serve(&self) -> Server {
+        let mut child = self
+            .command(&["serve"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let part = |key: &str| line.split_whitespace().find_map(|word| word.strip_prefix(key)).map(str::to_owned);
+        let Some(public) = part("public=") else {
+            let output = child.wait_with_output().unwrap();
+            panic!("not ready ({line:?}): {}", String::from_utf8_lossy(&output.stderr));
+        };
+        let log = Log::read(child.stderr.take().unwrap());
+        Server { child, public, admin: part("admin=").unwrap(), log }
+    }
+}
+
+/// What a server has logged so far; read on a thread so that a full pipe never stops the server.
+#[derive(Clone, Debug)]
+pub struct Log(std::sync::Arc<std::sync::Mutex<String>>);
+
+impl Log {
+    fn read(stderr: ChildStderr) -> Self {
+        let log = Self(std::sync::Arc::default());
+        let inner = log.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let mut text = inner.0.lock().unwrap();
+                text.push_str(&line);
+                text.push('\n');
+            }
+        });
+        log
+    }
+
+    pub fn text(&self) -> String {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+/// A running server; killed when dropped.
+#[derive(Debug)]
+pub struct Server {
+    pub child: Child,
+    pub public: String,
+    pub admin: String,
+    pub log: Log,
+}
+
+impl Server {
+    /// SIGKILL, as hard as it gets.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// One figure of `/metrics`, labels included in `name`.
+    pub fn metric(&self, name: &str) -> f64 {
+        let answer = super::http::Client::connect(&self.admin).unwrap().request("GET", "/metrics", "", b"").unwrap();
+        let text = answer.text();
+        let line = text.lines().find(|line| line.starts_with(&format!("{name} ")));
+        line.unwrap_or_else(|| panic!("no {name} in\n{text}")).rsplit(' ').next().unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
