@@ -417,9 +417,12 @@ fn info_link(service: &Service, portal: &Portal, command: &Command) -> Result<Va
     let (_, settings) = line_of(service, portal, command)?;
     let (connector, _) = target(service, command)?;
     let info = connector.info(&settings);
-    let mut keys: BTreeMap<String, String> = info.form.into_iter().collect();
-    keys.insert("ID".to_owned(), crate::text::clean_html_value(&info.id));
-    keys.insert("URL".to_owned(), info.url);
+    let mut keys = BTreeMap::from([("ID", crate::text::clean_html_value(&info.id)), ("URL", info.url)]);
+    for (channel, url) in info.links {
+        if let Some(key) = reply::link_key(&channel) {
+            keys.insert(key, url);
+        }
+    }
     Ok(reply::ok(&json!(keys)))
 }
 

@@ -1,9 +1,13 @@
 //! The open ports. `front` frames requests (hyper, the only asynchronous file), `workers` runs handlers on a
 //! synchronous pool; handlers are functions from our own [`Request`] to our own [`Response`].
 
+mod commands;
+pub mod front;
 mod health;
 mod hook;
 pub mod service;
+pub mod tls;
+mod workers;
 
 use std::net::IpAddr;
 

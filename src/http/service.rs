@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crossbeam_channel::bounded;
 
-use super::{Request, Response, Side, health, hook};
+use super::{Request, Response, Side, commands, health, hook};
 use crate::channels::Factory;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
@@ -37,8 +37,8 @@ pub struct Service {
     pub metrics: Metrics,
     /// How long a request waits for its commit.
     pub commit_wait: Duration,
-    /// What webhook addresses begin with.
-    pub public_url: String,
+    /// What webhook addresses begin with; known once the ports are open.
+    pub public_url: std::sync::OnceLock<String>,
 }
 
 impl Service {
@@ -47,7 +47,7 @@ impl Service {
         let path = request.path.as_str();
         match request.side {
             Side::Public => match path {
-                "/imwebhook/portal.php" => Response::error(404, "NOT_FOUND", "no portal"),
+                "/imwebhook/portal.php" => only(request, &["POST"], || commands::portal(self, request)),
                 "/imwebhook" | "/imwebhook/" => hook::by_query(self, request),
                 "/healthz" => only(request, &["GET", "HEAD"], health::healthz),
                 _ => match path.strip_prefix("/imwebhook/h/") {
@@ -62,6 +62,11 @@ impl Service {
                 _ => Response::error(404, "NOT_FOUND", "there is nothing at this address"),
             },
         }
+    }
+
+    /// What webhook addresses begin with.
+    pub(super) fn base_url(&self) -> String {
+        self.public_url.get().cloned().unwrap_or_default()
     }
 
     /// A reader, or the answer that says why there is none.
