@@ -1,10 +1,11 @@
 //! Trunkline: a connector server that carries messages between channels and portals and loses none.
 
+pub mod app;
 pub mod channels;
 pub mod cli;
 pub mod clock;
-pub mod dispatcher;
 pub mod config;
+pub mod dispatcher;
 pub mod http;
 pub mod ids;
 pub mod logging;
@@ -19,5 +20,6 @@ pub mod registry;
 pub mod secret;
 pub mod sender;
 pub mod store;
+pub mod text;
 
 pub use cli::{ExitCode, run};

@@ -7,6 +7,7 @@ pub mod connector;
 pub mod demo;
 pub mod line;
 pub mod man;
+mod open;
 pub mod portal;
 pub mod queue;
 pub mod schedule;

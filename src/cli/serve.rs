@@ -1,10 +1,16 @@
 //! `trunkline serve`: runs the server until a signal ends it.
 
 use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use clap::Args;
+use crossbeam_channel::{Receiver, bounded, select};
+use signal_hook::consts::TERM_SIGNALS;
+use signal_hook::iterator::Signals;
 
-use super::{CliError, Context, ExitCode, not_yet};
+use super::{CliError, Context, ExitCode};
+use crate::app::App;
 use crate::config::Flag;
 
 /// Run the server
@@ -34,7 +40,41 @@ impl ServeArgs {
     }
 }
 
-pub(crate) fn run(ctx: &Context, args: &ServeArgs, _out: &mut dyn Write) -> Result<ExitCode, CliError> {
-    ctx.load(args.flags())?;
-    Err(not_yet("serve"))
+pub(crate) fn run(ctx: &Context, args: &ServeArgs, out: &mut dyn Write) -> Result<ExitCode, CliError> {
+    let config = ctx.load(args.flags())?.config;
+    let signals = signals().map_err(CliError::io("signals can't be caught"))?;
+    let app = App::start(&config, Arc::clone(&ctx.clock)).map_err(|error| CliError::Failed(error.to_string()))?;
+    writeln!(out, "ready public={} admin={}", app.public_addr(), app.admin_addr())?;
+    out.flush()?;
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    let code = select! {
+        recv(signals) -> _ => ExitCode::Done,
+        recv(app.ended()) -> name => {
+            log::error!("the {} has ended; so must the server", name.unwrap_or("?"));
+            ExitCode::Failed
+        }
+    };
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    log::info!("stopping");
+    app.stop();
+    Ok(code)
+}
+
+/// One message at the first SIGTERM or SIGINT; the second one ends the process at once.
+fn signals() -> std::io::Result<Receiver<()>> {
+    let (tell, told) = bounded(1);
+    let again = Arc::new(AtomicBool::new(false));
+    for signal in TERM_SIGNALS {
+        signal_hook::flag::register_conditional_shutdown(*signal, 1, Arc::clone(&again))?;
+        signal_hook::flag::register(*signal, Arc::clone(&again))?;
+    }
+    let mut signals = Signals::new(TERM_SIGNALS)?;
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        for _ in signals.forever() {
+            if tell.try_send(()).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(told)
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{CliError, Context, ExitCode, not_yet, output};
+use super::{CliError, Context, ExitCode, output};
 use crate::clock::UnixMillis;
 
 /// Make a self-signed certificate for a portal on the LAN
@@ -70,8 +70,8 @@ pub(crate) fn run(ctx: &Context, args: &TlsArgs, out: &mut dyn Write) -> Result<
 }
 
 /// PEM of the certificate and of its key.
-fn make_pair(_names: &[String], _now: UnixMillis) -> Result<(String, String), CliError> {
-    Err(not_yet("tls self-signed"))
+fn make_pair(names: &[String], now: UnixMillis) -> Result<(String, String), CliError> {
+    crate::http::tls::self_signed(names, now).map_err(|error| CliError::Failed(error.to_string()))
 }
 
 /// Readable by the owner only, and never over a file that is there.

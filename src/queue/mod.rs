@@ -5,7 +5,7 @@ pub mod blocks;
 pub mod body;
 pub mod dead;
 
-use rusqlite::{Connection, Result, Row, named_params};
+use rusqlite::{Connection, OptionalExtension, Result, Row, named_params};
 use sha2::{Digest, Sha256};
 
 use crate::clock::UnixMillis;
@@ -208,6 +208,48 @@ pub fn find_posted(
     Ok(found)
 }
 
+/// A row with its line, for listings.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// The line it waits for.
+    pub line: LineId,
+    /// The row.
+    pub row: Queued,
+}
+
+impl Listed {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        Ok(Self { line: LineId(row.get("line_id")?), row: Queued::from_row(row)? })
+    }
+}
+
+const LIST: &str = "
+    select id, line_id, connector, command, chat, message, files, body, accepted_at, attempts
+      from queue
+     where :line is null or line_id = :line
+     order by id
+     limit :limit";
+
+/// The oldest rows of one line, or of all.
+pub fn list(db: &Connection, line: Option<LineId>, limit: usize) -> Result<Vec<Listed>> {
+    db.prepare_cached(LIST)?
+        .query_map(
+            named_params! {":line": line.map(|line| line.0), ":limit": i64::try_from(limit).unwrap_or(i64::MAX)},
+            Listed::from_row,
+        )?
+        .collect()
+}
+
+const BY_ID: &str = "
+    select id, line_id, connector, command, chat, message, files, body, accepted_at, attempts
+      from queue
+     where id = :id";
+
+/// One row.
+pub fn by_id(db: &Connection, id: MessageId) -> Result<Option<Listed>> {
+    db.prepare_cached(BY_ID)?.query_row(named_params! {":id": id.0}, Listed::from_row).optional()
+}
+
 /// Lines that have something to post.
 pub fn waiting_lines(db: &Connection) -> Result<Vec<LineId>> {
     const WAITING: &str = "
@@ -225,7 +267,6 @@ pub fn count(db: &Connection, line: LineId) -> Result<i64> {
 
 /// When the oldest row of all was accepted.
 pub fn oldest(db: &Connection) -> Result<Option<UnixMillis>> {
-    use rusqlite::OptionalExtension;
     db.prepare_cached("select accepted_at from queue order by id limit 1")?
         .query_row([], |row| Ok(UnixMillis(row.get(0)?)))
         .optional()

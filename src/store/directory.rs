@@ -228,6 +228,14 @@ pub fn set_state(tx: &Tx<'_>, line: LineId, state: LineState, error: Option<&str
         .map(drop)
 }
 
+/// A broken line is whole again.
+pub fn mend(tx: &Tx<'_>, line: LineId) -> Result<()> {
+    tx.db()
+        .prepare_cached("update lines set state = 'active', last_error = null where id = :line and state = 'broken'")?
+        .execute(named_params! {":line": line.0})
+        .map(drop)
+}
+
 /// Stores the block of a line (`None`s: no block).
 pub fn set_block(tx: &Tx<'_>, line: &Line) -> Result<()> {
     const SET: &str = "

@@ -75,8 +75,8 @@ fn promise_5_a_hundred_kills_lose_nothing() {
     let lost: Vec<_> = acknowledged.iter().filter(|mark| !heard.contains_key(mark)).collect();
     assert!(lost.is_empty(), "lost of {}: {lost:?}", acknowledged.len());
     // Every message was stored once: what was accepted is what is known by distinct ids.
-    let accepted = server
-        .metric("trunkline_accepted_total{connector=\"botframework.webchat\",direction=\"in\",class=\"\"}");
+    let accepted =
+        server.metric("trunkline_accepted_total{connector=\"botframework.webchat\",direction=\"in\",class=\"\"}");
     assert_eq!(accepted, heard.len() as f64, "a message was queued twice, or not delivered");
     // The portal may see one twice only where a kill fell between a post and its confirmation: a packet a kill at most.
     let twice = heard.values().filter(|count| **count > 1).count();

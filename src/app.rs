@@ -1,0 +1,388 @@
+//! The wiring: opens, starts the threads, stops and joins them in the order of the data's way. The one file that knows
+//! every part.
+
+use std::fmt;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+
+use crate::channels::{self, Factory, Shelf, Tools, botframework};
+use crate::clock::Clock;
+use crate::config::{Config, Confirm, Listen};
+use crate::http::front::{Bind, Front, FrontError, Limits};
+use crate::http::service::Service;
+use crate::http::tls::{self, TlsError};
+use crate::metrics::Metrics;
+use crate::net::{Net, Out};
+use crate::queue::blocks::Schedule;
+use crate::queue::{self, dead};
+use crate::sender::{SenderLoop, packet};
+use crate::store::readers::Readers;
+use crate::store::writer::WriterThread;
+use crate::store::{ServerLock, Store, StoreError, Writer, directory};
+use crate::{dispatcher, sender};
+
+/// How long a stop waits for each loop; what is in flight after that is repeated after the next start.
+const GRACE: Duration = Duration::from_secs(10);
+/// How often old rows are forgotten.
+const SWEEP: Duration = Duration::from_mins(1);
+/// Rows forgotten in one command.
+const SWEEP_STEP: usize = 2000;
+
+/// Why the server did not start.
+#[derive(Debug)]
+pub enum AppError {
+    /// The database.
+    Store(StoreError),
+    /// The ports.
+    Front(FrontError),
+    /// Certificate or key.
+    Tls(TlsError),
+    /// The way out can't be made: which file, why.
+    Net(String),
+    /// A thread can't be started.
+    Thread(std::io::Error),
+}
+
+impl fmt::Display for AppError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => write!(f, "{error}"),
+            Self::Front(error) => write!(f, "{error}"),
+            Self::Tls(error) => write!(f, "{error}"),
+            Self::Net(error) => f.write_str(error),
+            Self::Thread(error) => write!(f, "a thread can't be started: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for AppError {}
+
+impl From<StoreError> for AppError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<FrontError> for AppError {
+    fn from(error: FrontError) -> Self {
+        Self::Front(error)
+    }
+}
+
+/// The shelf of the connectors, kept in the database.
+#[derive(Debug)]
+pub struct StoreShelf {
+    store: Store,
+    writer: Writer,
+}
+
+impl StoreShelf {
+    /// A shelf in `store`.
+    pub fn new(store: Store, writer: Writer) -> Self {
+        Self { store, writer }
+    }
+}
+
+impl Shelf for StoreShelf {
+    fn get(&self, name: &str) -> Option<String> {
+        let db = self.store.reading().ok()?;
+        directory::shelf_get(&db, name).ok()?
+    }
+
+    fn put(&self, name: &str, text: &str) {
+        let (name, text) = (name.to_owned(), text.to_owned());
+        self.writer.submit(
+            move |tx| directory::shelf_put(tx, &name, &text),
+            |result| {
+                if let Err(error) = result {
+                    log::warn!(error:% = error; "the shelf could not be written; after a restart it is fetched anew");
+                }
+            },
+        );
+    }
+}
+
+/// The way out as configured.
+pub fn net(config: &Config) -> Result<Arc<dyn Net>, String> {
+    let out = Out::new(config.network.allow.clone(), &config.network.ca_files).map_err(|error| error.to_string())?;
+    Ok(Arc::new(out))
+}
+
+/// The connectors as configured.
+pub fn factory(config: &Config, net: &Arc<dyn Net>, clock: &Arc<dyn Clock>, shelf: Arc<dyn Shelf>) -> Factory {
+    let tools = Tools { net: Arc::clone(net), clock: Arc::clone(clock), shelf };
+    let options = channels::Options {
+        botframework: botframework::Options {
+            authentication: if config.bot_framework.authentication_required {
+                botframework::Authentication::Required
+            } else {
+                botframework::Authentication::Off
+            },
+            openid_metadata_url: config.bot_framework.openid_metadata_url.clone(),
+            token_url: config.bot_framework.token_url.clone(),
+            gov: config.bot_framework.gov,
+        },
+    };
+    Factory::new(&tools, &options)
+}
+
+/// What webhook addresses begin with when `public_url` is not set: the listening address itself.
+pub fn public_url(config: &Config) -> String {
+    config.public_url.clone().unwrap_or_else(|| match &config.listen {
+        Listen::Tcp(address) => {
+            let scheme = if config.tls.is_some() { "https" } else { "http" };
+            format!("{scheme}://{address}")
+        }
+        Listen::Unix(_) => "http://localhost".to_owned(),
+    })
+}
+
+fn bind(listen: &Listen) -> Bind {
+    match listen {
+        Listen::Tcp(address) => Bind::Tcp(*address),
+        Listen::Unix(path) => Bind::Unix(path.clone()),
+    }
+}
+
+/// A loop's thread and the word that it has ended.
+#[derive(Debug)]
+struct Loop {
+    name: &'static str,
+    thread: JoinHandle<()>,
+    ended: Receiver<()>,
+}
+
+impl Loop {
+    /// Starts a loop whose end, however it comes, is told to `anybody`.
+    fn start(
+        name: &'static str,
+        anybody: &Sender<&'static str>,
+        run: impl FnOnce() -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<Self, AppError> {
+        /// Tells in `drop`, so that a panic tells too.
+        struct Tell(&'static str, Sender<()>, Sender<&'static str>);
+        impl Drop for Tell {
+            fn drop(&mut self) {
+                let _ = self.1.try_send(());
+                let _ = self.2.try_send(self.0);
+            }
+        }
+        let (end, ended) = bounded(1);
+        let tell = Tell(name, end, anybody.clone());
+        let thread = std::thread::Builder::new().name(name.into()).spawn(move || {
+            let _tell = tell;
+            if let Err(error) = run() {
+                log::error!(error:% = error; "the {name} has ended");
+            }
+        });
+        Ok(Self { name, thread: thread.map_err(AppError::Thread)?, ended })
+    }
+
+    fn join(self) {
+        if self.ended.recv_timeout(GRACE).is_err() {
+            log::warn!("the {} did not end in time; what it had in flight is repeated after the next start", self.name);
+            return;
+        }
+        if self.thread.join().is_err() {
+            log::error!("the {} ended with a panic", self.name);
+        }
+    }
+}
+
+/// The running server.
+#[derive(Debug)]
+pub struct App {
+    front: Front,
+    service: Arc<Service>,
+    sender: Loop,
+    dispatcher: Loop,
+    housekeeper: Loop,
+    stop_housekeeper: Sender<()>,
+    writer: WriterThread,
+    ended: Receiver<&'static str>,
+    _lock: ServerLock,
+}
+
+impl App {
+    /// Opens the data directory and the ports and starts every thread.
+    pub fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, AppError> {
+        let store = Store::open(&config.data_dir)?;
+        let lock = store.lock()?;
+        let (sender_bell, sender_events) = sender::channel();
+        let (dispatcher_bell, dispatcher_events) = dispatcher::channel();
+        let changed = (sender_bell.clone(), dispatcher_bell.clone());
+        let on_change = move || {
+            changed.0.tell(sender::Event::Changed);
+            changed.1.tell(dispatcher::Event::Changed);
+        };
+        let (writer, writer_thread) =
+            Writer::start(store.writing()?, Arc::clone(&clock), on_change).map_err(AppError::Thread)?;
+        let net = net(config).map_err(AppError::Net)?;
+        let shelf = Arc::new(StoreShelf::new(store.clone(), writer.clone()));
+        let factory = Arc::new(factory(config, &net, &clock, shelf));
+        let metrics = Metrics::default();
+        let (anybody, ended) = unbounded();
+
+        let service = Arc::new(Service {
+            readers: Readers::new(store.clone(), config.http.workers),
+            data_dir: config.data_dir.clone(),
+            writer: writer.clone(),
+            clock: Arc::clone(&clock),
+            net: Arc::clone(&net),
+            factory: Arc::clone(&factory),
+            sender: sender_bell.clone(),
+            dispatcher: dispatcher_bell.clone(),
+            metrics: metrics.clone(),
+            commit_wait: config.http.commit_wait,
+            public_url: std::sync::OnceLock::new(),
+        });
+        // The ports come first: a wrong address is the commonest mistake and nothing has been posted yet.
+        let front = front(config, &service)?;
+        let url = config.public_url.clone().unwrap_or_else(|| front.public_addr());
+        let _ = service.public_url.set(url);
+
+        let parts =
+            sender::Parts { store: store.clone(), writer: writer.clone(), clock: Arc::clone(&clock), net, metrics };
+        let sender_loop = SenderLoop::new(parts, sender_options(config), sender_bell.clone(), sender_events)?;
+        let parts = dispatcher::Parts { store, writer, clock, factory, sender: sender_bell };
+        let options = dispatcher::Options { ttl: config.outbox.ttl, workers: config.outbox.channel_workers };
+        let dispatcher_loop = dispatcher::Dispatcher::new(parts, options, dispatcher_bell, dispatcher_events)?;
+
+        let (stop_housekeeper, stop) = bounded(1);
+        let keep = Keep { seen: config.queue.dedup_keep, dead: config.dead_letters.keep };
+        let housed = Arc::clone(&service);
+        Ok(Self {
+            front,
+            service,
+            sender: Loop::start("sender", &anybody, move || sender_loop.run())?,
+            dispatcher: Loop::start("dispatcher", &anybody, move || dispatcher_loop.run())?,
+            housekeeper: Loop::start("housekeeper", &anybody, move || {
+                housekeep(&housed, &keep, &stop);
+                Ok(())
+            })?,
+            stop_housekeeper,
+            writer: writer_thread,
+            ended,
+            _lock: lock,
+        })
+    }
+
+    /// Where the public side listens, with the real port.
+    pub fn public_addr(&self) -> String {
+        self.front.public_addr()
+    }
+
+    /// Where the admin side listens, with the real port.
+    pub fn admin_addr(&self) -> String {
+        self.front.admin_addr()
+    }
+
+    /// The database's readers, for commands that look in from the same process.
+    pub fn service(&self) -> &Arc<Service> {
+        &self.service
+    }
+
+    /// Gives the name of a loop that has ended, which none does while the server runs: it must not go on without.
+    pub fn ended(&self) -> &Receiver<&'static str> {
+        &self.ended
+    }
+
+    /// Stops in the order of the data's way. Correctness never needs it: a kill at any point loses nothing.
+    pub fn stop(self) {
+        self.front.stop();
+        self.service.dispatcher.tell(dispatcher::Event::Stop);
+        self.dispatcher.join();
+        self.service.sender.tell(sender::Event::Stop);
+        self.sender.join();
+        drop(self.stop_housekeeper);
+        self.housekeeper.join();
+        self.writer.stop();
+    }
+}
+
+fn front(config: &Config, service: &Arc<Service>) -> Result<Front, AppError> {
+    let tls = match &config.tls {
+        Some(files) => Some(tls::load(&files.cert_file, &files.key_file).map_err(AppError::Tls)?),
+        None => None,
+    };
+    let limits = Limits {
+        workers: config.http.workers,
+        max_connections: config.http.max_connections,
+        max_body: config.http.max_body,
+        header_timeout: config.http.header_timeout,
+        body_timeout: config.http.body_timeout,
+        idle_timeout: config.http.idle_timeout,
+        ..Limits::default()
+    };
+    let handler = Arc::clone(service);
+    let handler: crate::http::front::Handler = Arc::new(move |request| handler.handle(&request));
+    Ok(Front::start(&bind(&config.listen), &bind(&config.admin_listen), tls, limits, &handler)?)
+}
+
+fn sender_options(config: &Config) -> sender::Options {
+    sender::Options {
+        limits: packet::Limits {
+            messages: config.queue.packet_max_messages,
+            files: config.queue.packet_max_files,
+            bytes: config.queue.packet_max_bytes,
+        },
+        by_status: config.queue.confirm == Confirm::Status,
+        confirm_timeout: config.queue.confirm_timeout,
+        workers: config.queue.delivery_workers,
+        schedule: Schedule::new(config.retry.blocks.clone()),
+    }
+}
+
+struct Keep {
+    seen: Duration,
+    dead: Duration,
+}
+
+/// Forgets what was kept long enough and feeds systemd's watchdog while the loops move.
+fn housekeep(service: &Service, keep: &Keep, stop: &Receiver<()>) {
+    let watchdog = sd_notify::watchdog_enabled().map(|limit| limit / 3);
+    let pause = watchdog.map_or(SWEEP, |watchdog| watchdog.min(SWEEP));
+    let mut swept_at = service.clock.ticks();
+    loop {
+        match stop.recv_timeout(pause) {
+            Err(crossbeam_channel::RecvTimeoutError::Timeout) => (),
+            Ok(()) | Err(crossbeam_channel::RecvTimeoutError::Disconnected) => return,
+        }
+        if watchdog.is_some() {
+            let silent = service.silent_loops(pause);
+            if silent.is_empty() {
+                let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+            } else {
+                log::error!("the {} gave no sign of life", silent.join(" and the "));
+            }
+        }
+        let now = service.clock.ticks();
+        if now.saturating_sub(swept_at) >= SWEEP {
+            swept_at = now;
+            sweep(&service.writer, keep);
+        }
+    }
+}
+
+fn sweep(writer: &Writer, keep: &Keep) {
+    let (seen, dead_keep) = (keep.seen, keep.dead);
+    loop {
+        let swept = writer.write(GRACE, move |tx| {
+            let before =
+                |keep: Duration| crate::clock::UnixMillis(tx.now.0 - i64::try_from(keep.as_millis()).unwrap_or(0));
+            let seen = queue::forget_seen(tx, before(seen), SWEEP_STEP)?;
+            Ok(seen + dead::forget(tx, before(dead_keep), SWEEP_STEP)?)
+        });
+        match swept {
+            Ok(0) => return,
+            Ok(_) => (),
+            Err(error) => {
+                log::warn!(error:% = error; "old rows could not be forgotten; the next sweep tries again");
+                return;
+            }
+        }
+    }
+}
