@@ -58,6 +58,7 @@ pub(super) struct Account {
 }
 
 /// Where a message was written.
+#[expect(clippy::struct_field_names, reason = "the protocol's own name")]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Conversation {

@@ -7,6 +7,8 @@ mod auth;
 mod keys;
 mod receive;
 mod send;
+#[cfg(test)]
+mod tests;
 mod token;
 mod wording;
 

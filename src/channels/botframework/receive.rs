@@ -58,8 +58,9 @@ pub(super) fn receive(activity: &Activity, now: UnixMillis) -> Result<Received, 
         }
         _ => return Ok(received),
     };
-    let message_id = short(&activity.id, MESSAGE_ID_MAX);
-    if message_id != activity.id {
+    let made = || digest(&format!("{chat}\n{}\n{}\n{}", activity.timestamp, activity.text, now.0));
+    let message_id = if activity.id.is_empty() { made() } else { short(&activity.id, MESSAGE_ID_MAX) };
+    if !activity.id.is_empty() && message_id != activity.id {
         received.aliases.push((message_id.clone(), activity.id.clone()));
     }
     let (text, files) = match kind {
@@ -139,8 +140,9 @@ fn key(activity: &Activity, kind: IncomingKind) -> Option<String> {
     if kind == IncomingKind::Update {
         parts.extend([&activity.timestamp, &content]);
     }
-    let whole: String = parts.iter().map(|part| format!("{}:{part}", part.len())).collect();
-    Some(digest(&whole))
+    // Length first, so that no two lists of parts read alike.
+    let whole: Vec<String> = parts.iter().map(|part| format!("{}:{part}", part.len())).collect();
+    Some(digest(&whole.concat()))
 }
 
 /// Text and files; never both empty.

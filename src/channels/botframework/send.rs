@@ -55,7 +55,9 @@ impl Way<'_> {
                 for (id, part) in ids.iter().zip(&whole) {
                     self.call(&chat, "PUT", Some(&long(id)), &compose(&chat, part))?;
                 }
-                Ok(Sent::default())
+                // What the longer text adds leaves as new messages rather than not at all.
+                let more = whole.get(ids.len()..).unwrap_or_default();
+                self.send_parts(&chat, more, progress)
             }
             OutgoingKind::Delete { id } => {
                 self.call(&chat, "DELETE", Some(&long(id)), &Value::Null)?;

@@ -14,7 +14,7 @@ pub(super) fn incoming(text: &str) -> String {
         out.push(char);
         let rest = text.get(at + char.len_utf8()..).unwrap_or_default();
         let rest = rest.strip_prefix('/').unwrap_or(rest);
-        let starts = |tag: &&str| rest.get(..tag.len()).is_some_and(|word| word.eq_ignore_ascii_case(tag));
+        let starts = |tag: &str| rest.get(..tag.len()).is_some_and(|word| word.eq_ignore_ascii_case(tag));
         if char == '[' && ACTING.iter().any(|tag| starts(tag)) {
             out.push('\u{200b}');
         }
