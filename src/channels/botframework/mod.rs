@@ -5,6 +5,7 @@
 mod activity;
 mod auth;
 mod keys;
+mod places;
 mod receive;
 mod send;
 #[cfg(test)]

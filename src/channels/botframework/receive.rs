@@ -4,7 +4,7 @@
 use sha2::{Digest, Sha256};
 
 use super::activity::{Account, Activity, Attached, ChatData, at, plain};
-use super::wording;
+use super::{places, wording};
 use crate::channels::Rejected;
 use crate::clock::UnixMillis;
 use crate::message::{Chat, ChatRecord, FileLink, Incoming, IncomingKind, Received, Route, User};
@@ -38,6 +38,9 @@ pub(super) fn receive(activity: &Activity, now: UnixMillis) -> Result<Received, 
         return Err(Rejected::Malformed("the activity names no channel"));
     }
     let mut received = Received::default();
+    if activity.conversation.id.is_empty() && activity.kind.starts_with("message") {
+        return Err(Rejected::Malformed("the activity names no conversation"));
+    }
     if activity.conversation.id.is_empty() || activity.kind == "invoke" {
         return Ok(received);
     }
@@ -63,7 +66,13 @@ pub(super) fn receive(activity: &Activity, now: UnixMillis) -> Result<Received, 
     if !activity.id.is_empty() && message_id != activity.id {
         received.aliases.push((message_id.clone(), activity.id.clone()));
     }
+    let attachments = if kind == IncomingKind::Message { places::find(activity) } else { vec![] };
     let (text, files) = match kind {
+        IncomingKind::Message
+            if !attachments.is_empty() && activity.text.is_empty() && activity.attachments.is_empty() =>
+        {
+            Default::default()
+        }
         IncomingKind::Message | IncomingKind::Update => content(activity),
         IncomingKind::Delete | IncomingKind::Typing => Default::default(),
     };
@@ -77,7 +86,7 @@ pub(super) fn receive(activity: &Activity, now: UnixMillis) -> Result<Received, 
         date: activity.timestamp.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second),
         text,
         files,
-        attachments: vec![],
+        attachments,
         route: Some(Route {
             recipient_id: activity.recipient.id.clone(),
             recipient_name: activity.recipient.name.clone(),
@@ -222,7 +231,7 @@ pub(super) fn short(id: &str, max_chars: usize) -> String {
 fn digest(text: &str) -> String {
     const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
     let (mut out, mut bits, mut count) = (String::from("~"), 0_u32, 0);
-    for byte in Sha256::digest(text.as_bytes()) {
+    for byte in Sha256::digest(text.as_bytes()).iter().take(17).copied() {
         (bits, count) = (bits << 8 | u32::from(byte), count + 8);
         while count >= 5 && out.len() < 27 {
             count -= 5;
