@@ -106,7 +106,8 @@ fn record(activity: &Activity, connector: &str, chat: &str, now: UnixMillis) -> 
         service_url: activity.service_url.clone(),
         conversation: activity.conversation.clone(),
         bot: activity.recipient.clone(),
-        user: activity.from.clone(),
+        // Events come from the channel or the bot itself; only who writes is a customer.
+        user: if activity.kind.starts_with("message") { activity.from.clone() } else { Account::default() },
         locale: activity.locale.clone(),
         proved_at: now.0,
     };

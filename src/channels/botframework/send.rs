@@ -163,7 +163,7 @@ fn compose(chat: &ChatData, text: &str) -> Value {
         "type": "message", "from": chat.bot, "conversation": chat.conversation, "textFormat": "plain", "text": text,
     });
     if let Some(fields) = activity.as_object_mut() {
-        if chat.conversation.is_group != Some(true) {
+        if chat.conversation.is_group != Some(true) && !chat.user.id.is_empty() {
             fields.insert(String::from("recipient"), json!(chat.user));
         }
         if !chat.locale.is_empty() {
