@@ -72,13 +72,14 @@ impl Ear {
         }
     }
 
-    /// How often each of the marks `PREFIX-NUMBER` was heard.
+    /// How often each text `PREFIX-NUMBER` was heard.
     pub fn marks(&self, prefix: &str) -> std::collections::HashMap<u64, usize> {
         let mut marks = std::collections::HashMap::new();
         for data in self.heard.lock().unwrap().iter() {
-            for part in data.split(&format!("\"{prefix}-")).skip(1) {
-                let number: String = part.chars().take_while(char::is_ascii_digit).collect();
-                if part.get(number.len()..=number.len()) == Some("\"") {
+            // `s:4:"text";s:7:"mark-42";`
+            for part in data.split("\"text\";s:").skip(1) {
+                let text = part.split('"').nth(1).unwrap();
+                if let Some(number) = text.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('-')) {
                     *marks.entry(number.parse().unwrap()).or_default() += 1;
                 }
             }
