@@ -27,3 +27,5 @@ mod cli;
 mod crash;
 // README and help texts: every command they show can be typed.
 mod docs;
+// A boxed portal's commands against the running program.
+mod commands;
