@@ -5,6 +5,7 @@ pub mod channels;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod demo;
 pub mod dispatcher;
 pub mod http;
 pub mod ids;
@@ -19,6 +20,7 @@ pub mod records;
 pub mod registry;
 pub mod secret;
 pub mod sender;
+pub mod sim;
 pub mod store;
 pub mod text;
 

@@ -4,7 +4,8 @@ use std::io::Write;
 
 use clap::Args;
 
-use super::{CliError, Context, ExitCode, not_yet};
+use super::{CliError, Context, ExitCode, serve};
+use crate::demo::{self, Demo};
 
 /// Try the whole system on this machine, no set-up needed
 ///
@@ -21,11 +22,26 @@ pub struct DemoArgs {
     /// The exit code is 0 only if every step was seen at its far end.
     #[arg(long)]
     pub once: bool,
-    /// Port of the start page, 0 for any free one
+    /// Port of the operator's desk, the next one is the customer's chat; 0 takes free ones
     #[arg(long, value_name = "P", default_value_t = 0)]
     pub port: u16,
 }
 
-pub(crate) fn run(_ctx: &Context, _args: &DemoArgs, _out: &mut dyn Write) -> Result<ExitCode, CliError> {
-    Err(not_yet("demo"))
+/// The version that the demo's portal plays: the last line of modules with a page for the Bot Framework.
+const MODULE: &str = "20.0.75";
+
+pub(crate) fn run(ctx: &Context, args: &DemoArgs, out: &mut dyn Write) -> Result<ExitCode, CliError> {
+    let failed = |error: demo::Failed| CliError::Failed(format!("the demo failed: {error}"));
+    let signals = serve::signals().map_err(CliError::io("signals can't be caught"))?;
+    let demo = Demo::start(&ctx.clock, args.port, MODULE).map_err(failed)?;
+    let played = if args.once {
+        demo.play(out).and_then(|()| Ok(writeln!(out, "every step was seen at its far end")?))
+    } else {
+        demo::greet(&demo, out)?;
+        // Until a signal comes.
+        let _ = signals.recv();
+        Ok(())
+    };
+    demo.app.stop();
+    played.map(|()| ExitCode::Done).map_err(failed)
 }

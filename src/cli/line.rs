@@ -1,5 +1,7 @@
 //! `trunkline line`: which channel is joined to which Open Line.
 
+#![expect(clippy::indexing_slicing, reason = "a missing key of a JSON value is null, not a panic")]
+
 use std::io::Write;
 
 use clap::{Args, Subcommand};
@@ -172,9 +174,9 @@ fn merged(connector: &dyn Connector, stored: &Settings, args: &SettingArgs) -> R
             )));
         };
         if value.is_empty() {
-            settings.remove(field.key)
+            settings.remove(field.key);
         } else {
-            settings.set(field.key, value)
+            settings.set(field.key, value);
         }
         Ok(())
     };

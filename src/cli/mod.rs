@@ -188,11 +188,6 @@ fn explain(error: &clap::Error, args: &[OsString], out: &mut dyn Write, err: &mu
     ExitCode::Usage
 }
 
-/// A command whose work is done by parts that this build does not have.
-pub(crate) fn not_yet(command: &str) -> CliError {
-    CliError::Failed(format!("`trunkline {command}` is not part of this build"))
-}
-
 /// Reads `KEY=VALUE` of `--set` and `KEY=FILE` of `--set-file`.
 fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {

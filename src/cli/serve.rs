@@ -61,7 +61,7 @@ pub(crate) fn run(ctx: &Context, args: &ServeArgs, out: &mut dyn Write) -> Resul
 }
 
 /// One message at the first SIGTERM or SIGINT; the second one ends the process at once.
-fn signals() -> std::io::Result<Receiver<()>> {
+pub(crate) fn signals() -> std::io::Result<Receiver<()>> {
     let (tell, told) = bounded(1);
     let again = Arc::new(AtomicBool::new(false));
     for signal in TERM_SIGNALS {

@@ -1,18 +1,21 @@
 //! `trunkline sim`: the twins alone, for other people's integration tests.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
-use super::{CliError, Context, ExitCode, not_yet};
+use super::{CliError, Context, ExitCode, read_secret, serve};
+use crate::net::{Net, Out};
+use crate::sim::args::{BotFrameworkArgs, PortalArgs};
 
 /// Run a stand-in for a portal or for the Bot Framework
 ///
-/// The twins speak the real wire protocols and make faults on demand.
+/// The twins speak the real wire protocols and make faults on demand. They run until a signal ends them.
 #[derive(Args, Debug)]
 #[command(before_long_help = "\
 Example:
-  trunkline sim portal")]
+  trunkline sim portal --server http://127.0.0.1:8080 --license-key-file licence.txt")]
 pub struct SimArgs {
     /// Which one.
     #[command(subcommand)]
@@ -22,14 +25,22 @@ pub struct SimArgs {
 /// Which twin.
 #[derive(Debug, Subcommand)]
 pub enum SimCommand {
-    /// A boxed portal with an operator desk in the browser
-    #[command(before_long_help = "Example:\n  trunkline sim portal")]
-    Portal,
-    /// The Bot Framework: tokens, keys and the connector API
-    #[command(before_long_help = "Example:\n  trunkline sim bot-framework")]
-    BotFramework,
+    #[expect(missing_docs, reason = "the arguments' own words are the help")]
+    Portal(PortalArgs),
+    #[expect(missing_docs, reason = "the arguments' own words are the help")]
+    BotFramework(BotFrameworkArgs),
 }
 
-pub(crate) fn run(_ctx: &Context, _args: &SimArgs, _out: &mut dyn Write) -> Result<ExitCode, CliError> {
-    Err(not_yet("sim"))
+pub(crate) fn run(ctx: &Context, args: &SimArgs, out: &mut dyn Write) -> Result<ExitCode, CliError> {
+    let net: Arc<dyn Net> = Arc::new(Out::new(Vec::new(), &[]).map_err(|error| CliError::Failed(error.to_string()))?);
+    let clock = Arc::clone(&ctx.clock);
+    let signals = serve::signals().map_err(CliError::io("signals can't be caught"))?;
+    match &args.command {
+        SimCommand::Portal(args) => args.run(&read_secret(&args.license_key_file)?, clock, net, out).map(drop),
+        SimCommand::BotFramework(args) => args.run(&read_secret(&args.app_secret_file)?, clock, net, out).map(drop),
+    }
+    .map_err(|error| CliError::Failed(format!("the twin can't be started: {error}")))?;
+    // Until a signal comes; a closed channel is one that will never come.
+    let _ = signals.recv();
+    Ok(ExitCode::Done)
 }

@@ -1,0 +1,138 @@
+//! The twins on the command line, for other people's integration tests.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::Faults;
+use super::bot_framework::{self, BotFrameworkTwin};
+use super::portal::{self, PortalTwin};
+use crate::clock::Clock;
+use crate::net::Net;
+use crate::secret::Secret;
+
+/// Faults on demand.
+#[derive(Args, Clone, Debug)]
+pub struct FaultArgs {
+    /// Answer every request with 503
+    #[arg(long)]
+    pub down: bool,
+    /// Wait so many milliseconds before each answer
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    pub slow: u64,
+    /// Share of requests that fail, 0 to 1
+    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    pub fail_rate: f64,
+}
+
+impl FaultArgs {
+    fn faults(&self, no_confirm: bool) -> Faults {
+        Faults { down: self.down, slow: Duration::from_millis(self.slow), no_confirm, fail_rate: self.fail_rate }
+    }
+}
+
+/// A boxed portal with an operator's desk in the browser
+#[derive(Args, Debug)]
+#[command(before_long_help = "\
+Example:
+  trunkline sim portal --server http://127.0.0.1:8080 --license-key-file licence.txt --module 20.0.75")]
+pub struct PortalArgs {
+    /// Base address of the server, what CONTROLLER_CONNECTOR_URL would name
+    #[arg(long, value_name = "URL")]
+    pub server: String,
+    /// File with the licence key that the portal is registered with, - for standard input
+    #[arg(long, value_name = "FILE")]
+    pub license_key_file: std::path::PathBuf,
+    /// Version of the portal's module, 17.0.14 to 23.100.0; decides fields, emoji and confirmations
+    #[arg(long, value_name = "VERSION", default_value = "20.0.75")]
+    pub module: String,
+    /// Port on 127.0.0.1, 0 for any
+    #[arg(long, value_name = "P", default_value_t = 0)]
+    pub port: u16,
+    /// Take messages but neither confirm them nor answer OK
+    #[arg(long)]
+    pub no_confirm: bool,
+    /// Faults.
+    #[command(flatten)]
+    pub faults: FaultArgs,
+}
+
+/// The Bot Framework: tokens, keys, channel service and a customer's chat in the browser
+#[derive(Args, Debug)]
+#[command(before_long_help = "\
+Example:
+  trunkline sim bot-framework --app-id 11111111-2222-3333-4444-555555555555 \\
+      --app-secret-file secret.txt --webhook 'http://127.0.0.1:8080/imwebhook/?hash=…'")]
+pub struct BotFrameworkArgs {
+    /// App id of the bot
+    #[arg(long, value_name = "ID")]
+    pub app_id: String,
+    /// File with the bot's secret, - for standard input
+    #[arg(long, value_name = "FILE")]
+    pub app_secret_file: std::path::PathBuf,
+    /// The bot's messaging endpoint: the webhook address of the line
+    #[arg(long, value_name = "URL")]
+    pub webhook: Option<String>,
+    /// Port on 127.0.0.1, 0 for any
+    #[arg(long, value_name = "P", default_value_t = 0)]
+    pub port: u16,
+    /// Faults.
+    #[command(flatten)]
+    pub faults: FaultArgs,
+}
+
+type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+impl PortalArgs {
+    /// Starts the twin and prints one `ready` line.
+    pub fn run(
+        &self,
+        key: &Secret,
+        clock: Arc<dyn Clock>,
+        net: Arc<dyn Net>,
+        out: &mut dyn Write,
+    ) -> Result<PortalTwin, Failed> {
+        let options = portal::Options {
+            port: self.port,
+            license_key: key.reveal().trim().to_owned(),
+            version: self.module.clone(),
+            server: self.server.clone(),
+            faults: self.faults.faults(self.no_confirm),
+        };
+        let twin = PortalTwin::start(&options, clock, net)?;
+        writeln!(out, "ready portal={}", twin.url())?;
+        out.flush()?;
+        Ok(twin)
+    }
+}
+
+impl BotFrameworkArgs {
+    /// Starts the twin and prints one `ready` line with what the server's configuration needs.
+    pub fn run(
+        &self,
+        secret: &Secret,
+        clock: Arc<dyn Clock>,
+        net: Arc<dyn Net>,
+        out: &mut dyn Write,
+    ) -> Result<BotFrameworkTwin, Failed> {
+        let options = bot_framework::Options {
+            port: self.port,
+            app_id: self.app_id.clone(),
+            app_secret: secret.reveal().to_owned(),
+            webhook: self.webhook.clone(),
+            faults: self.faults.faults(false),
+        };
+        let twin = BotFrameworkTwin::start(options, clock, net)?;
+        writeln!(
+            out,
+            "ready page={} token_url={} openid_metadata_url={}",
+            twin.url(),
+            twin.token_url(),
+            twin.metadata_url()
+        )?;
+        out.flush()?;
+        Ok(twin)
+    }
+}

@@ -1,0 +1,70 @@
+//! The twins: a portal and a Bot Framework service that speak their real wire protocols, for the demo, for tests and for
+//! whoever tests an integration without either. They run on tiny_http, so that they share no HTTP code with the server
+//! they face, and know nothing of its database.
+
+pub mod args;
+pub mod bot_framework;
+mod host;
+pub mod portal;
+mod portal_wire;
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How long a page's question for news is held.
+const NEWS_WAIT: Duration = Duration::from_secs(25);
+
+/// Faults on demand.
+#[derive(Clone, Debug, Default)]
+pub struct Faults {
+    /// Every request is answered 503.
+    pub down: bool,
+    /// Every answer waits this long.
+    pub slow: Duration,
+    /// The portal takes messages but neither confirms nor answers OK.
+    pub no_confirm: bool,
+    /// Share of requests that fail, 0 to 1.
+    pub fail_rate: f64,
+}
+
+/// A state with a version that grows with each change; readers wait for the next one.
+#[derive(Debug, Default)]
+struct Watched<T> {
+    state: Mutex<(u64, T)>,
+    changed: Condvar,
+}
+
+impl<T> Watched<T> {
+    fn new(state: T) -> Self {
+        Self { state: Mutex::new((1, state)), changed: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (u64, T)> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at the state.
+    fn read<R>(&self, look: impl FnOnce(&T) -> R) -> R {
+        look(&self.lock().1)
+    }
+
+    /// Changes the state and wakes those who wait.
+    fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
+        let mut guard = self.lock();
+        let result = change(&mut guard.1);
+        guard.0 += 1;
+        drop(guard);
+        self.changed.notify_all();
+        result
+    }
+
+    /// Waits for a version above `after`, at most for `limit`, and looks.
+    fn news<R>(&self, after: u64, limit: Duration, look: impl FnOnce(u64, &T) -> R) -> R {
+        let guard = self.lock();
+        let (guard, _) = self
+            .changed
+            .wait_timeout_while(guard, limit, |(version, _)| *version <= after)
+            .unwrap_or_else(PoisonError::into_inner);
+        look(guard.0, &guard.1)
+    }
+}

@@ -1,0 +1,89 @@
+// The operator's desk of the portal's twin.
+'use strict';
+
+const at = (id) => document.getElementById(id);
+const read = new Map();
+let state = { talks: [] };
+let open = null;
+
+const CHANNEL = {
+  msteams: 'Teams', webchat: 'Web Chat', telegram: 'Telegram', slack: 'Slack', skype: 'Skype', facebookmessenger: 'Messenger',
+  emailoffice365: 'E-mail', twilio: 'SMS', directline: 'Direct Line', groupme: 'GroupMe', kik: 'Kik',
+};
+const channel = (id) => CHANNEL[id.split('.')[1]] || id;
+
+/** BB-code as elements: the few tags people use; every other tag stays text. */
+function bbcode(text) {
+  const root = make('p');
+  const stack = [{ tag: '', element: root }];
+  const top = () => stack[stack.length - 1].element;
+  const names = { b: 'strong', i: 'em', u: 'u', s: 's' };
+  for (const part of text.split(/(\[\/?(?:b|i|u|s|br)\]|\[url=[^\]]+\]|\[url\]|\[\/url\])/i)) {
+    const tag = part.toLowerCase();
+    const close = tag.match(/^\[\/(b|i|u|s|url)\]$/);
+    const plain = tag.match(/^\[(b|i|u|s)\]$/);
+    const link = part.match(/^\[url=(https?:[^\]]+)\]$/i);
+    if (tag === '[br]') top().append('\n');
+    else if (plain) { const element = make(names[plain[1]]); top().append(element); stack.push({ tag: plain[1], element }); }
+    else if (link) {
+      const element = make('a', { href: link[1], target: '_blank', rel: 'noreferrer noopener' });
+      top().append(element); stack.push({ tag: 'url', element });
+    } else if (tag === '[url]') continue;
+    else if (close && stack.some((entry) => entry.tag === close[1])) { while (stack.length > 1 && stack.pop().tag !== close[1]); }
+    else if (tag === '[/url]') continue;
+    else top().append(...(stack.some((entry) => entry.tag === 'url') ? [part] : linked(part)));
+  }
+  return root;
+}
+
+function bubble(entry, tools) {
+  const mark = { sending: ['Sending…', ''], delivered: ['✓ Delivered', 'ok'], failed: ['Not delivered', 'bad'] }[entry.mark];
+  const own = entry.operator && !entry.deleted;
+  const meta = make('div', { class: 'meta' },
+    own && entry.mark === 'delivered' ? make('button', { type: 'button', onclick: () => tools.edit(entry.id, entry.text) }, 'Edit') : null,
+    own && entry.mark === 'delivered' ? make('button', { type: 'button', onclick: () => post('/sim/delete', { id: entry.id }).catch((problem) => alert(problem.message)) }, 'Delete') : null,
+    entry.edited && !entry.deleted ? 'edited' : null,
+    entry.operator ? make('span', { class: mark[1] }, mark[0]) : null);
+  return make('article', { class: `bubble${entry.operator ? ' mine' : ''}${entry.deleted ? ' gone' : ''}` },
+    entry.deleted ? make('p', {}, 'Message deleted') : bbcode(entry.text),
+    ...(entry.deleted ? [] : entry.files.map(fileRow)), meta);
+}
+
+const tools = writer(at('write'), async (text, file, editing) => {
+  if (editing) return post('/sim/edit', { id: editing, text });
+  return post('/sim/say', { talk: open, text, ...file });
+});
+
+function show() {
+  at('module').textContent = `portal ${state.module || ''}`;
+  at('deactivated').classList.toggle('hidden', !state.deactivated);
+  const wide = matchMedia('(min-width: 721px)').matches;
+  if (open === null && wide && state.talks.length) open = state.talks[0].id;
+  const talk = state.talks.find((candidate) => candidate.id === open);
+  if (talk && document.hasFocus()) read.set(talk.id, talk.entries.length);
+  at('app').dataset.open = String(Boolean(talk));
+  at('list').replaceChildren(...state.talks.map((entry) => {
+    const unread = entry.entries.slice(read.get(entry.id) || 0).filter((message) => !message.operator).length;
+    const last = entry.entries.at(-1);
+    return make('button', { type: 'button', 'aria-current': entry.id === open, onclick: () => { open = entry.id; read.set(open, entry.entries.length); delete at('talk').dataset.fresh; show(); } },
+      make('span', { class: 'face', 'aria-hidden': 'true' }, [...entry.name][0]?.toUpperCase() || '?'),
+      make('span', { class: 'who' }, entry.name),
+      unread ? make('span', { class: 'dot', title: 'unread' }, String(unread)) : make('span', { class: 'small soft' }, channel(entry.connector)),
+      make('span', { class: 'last' }, last ? (last.deleted ? 'Message deleted' : last.text.replace(/\[[^\]]*\]/g, '') || '📎 file') : ''));
+  }));
+  if (!state.talks.length) at('list').replaceChildren(make('p', { class: 'empty' }, 'Nobody has written yet.'));
+  at('write').classList.toggle('hidden', !talk);
+  if (!talk) {
+    at('head').replaceChildren(make('span', { class: 'soft' }, 'No conversation chosen'));
+    at('talk').replaceChildren(make('div', { class: 'empty' }, make('strong', {}, 'Quiet so far'), 'Write something in the customer’s chat, and it appears here.'));
+    return;
+  }
+  at('head').replaceChildren(
+    make('button', { class: 'back', type: 'button', 'aria-label': 'Back', onclick: () => { open = null; show(); } }, '←'),
+    make('div', { class: 'grow' }, make('div', { class: 'name' }, talk.name), make('div', { class: 'small soft' }, `line 1 · ${talk.connector}`)),
+    make('span', { class: 'tag' }, channel(talk.connector)));
+  fill(at('talk'), talk.entries.map((entry) => bubble(entry, tools)));
+}
+
+addEventListener('focus', show);
+live((news) => { state = news; show(); }, (lost) => { document.title = lost ? 'Offline · Trunkline' : "Operator's desk · Trunkline"; });
