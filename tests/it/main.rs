@@ -29,3 +29,5 @@ mod crash;
 mod docs;
 // A boxed portal's commands against the running program.
 mod commands;
+// The front against slow, broken and hostile clients.
+mod front;

@@ -171,7 +171,7 @@ fn files_stay_readable() {
     for (name, text) in sources() {
         let lines = text.lines().count();
         // Only data tables may be long.
-        if lines > 560 && !name.contains("table") && !name.contains("keys.rs") {
+        if lines > 600 && !name.contains("table") && !name.contains("keys.rs") {
             wrong.push(format!("{name} has {lines} lines"));
         }
         if !text.starts_with("//!") {

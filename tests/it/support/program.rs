@@ -84,13 +84,22 @@ impl Place {
 
     /// Starts the server and waits for its ready line.
     pub fn serve(&self) -> Server {
-        let mut child = self
-            .command(&["serve"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::ready(self.command(&["serve"]))
+    }
+
+    /// The same with at most so many file descriptors.
+    pub fn serve_with_descriptors(&self, count: u32) -> Server {
+        let mut command = Command::new("/bin/sh");
+        let script = format!("ulimit -n {count} && exec \"$@\"");
+        let program = env!("CARGO_BIN_EXE_trunkline");
+        command.env_clear().env("HOME", self.folder.path()).args(["-c", &script, "sh", program]);
+        command.arg("--config").arg(self.path("trunkline.toml")).arg("serve");
+        Self::ready(command)
+    }
+
+    fn ready(mut command: Command) -> Server {
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let part = |key: &str| line.split_whitespace().find_map(|word| word.strip_prefix(key)).map(str::to_owned);
