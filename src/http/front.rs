@@ -24,7 +24,7 @@ use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFE
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpSocket, UnixListener};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Sleep, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -36,6 +36,8 @@ pub use super::workers::Handler;
 
 /// How long a stop waits for requests in flight.
 const GRACE: Duration = Duration::from_secs(10);
+/// Connections that may wait to be accepted: a burst of portals that reconnect must not be turned away.
+const BACKLOG: u32 = 1024;
 /// The pause after an accept that failed for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -236,9 +238,11 @@ impl Front {
 fn listen(bind: &Bind) -> io::Result<Listener> {
     match bind {
         Bind::Tcp(address) => {
-            let listener = std::net::TcpListener::bind(address)?;
-            listener.set_nonblocking(true)?;
-            Ok(Listener::Tcp(TcpListener::from_std(listener)?))
+            let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            // A restart must not wait for the last connections' time to run out.
+            socket.set_reuseaddr(true)?;
+            socket.bind(*address)?;
+            Ok(Listener::Tcp(socket.listen(BACKLOG)?))
         }
         Bind::Unix(path) => {
             // A socket that nobody listens on is what a killed server left behind.

@@ -31,3 +31,5 @@ mod docs;
 mod commands;
 // The front against slow, broken and hostile clients.
 mod front;
+// A real PHP as the portal.
+mod php;
