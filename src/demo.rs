@@ -124,7 +124,9 @@ impl Scene<'_> {
         let text = "Hello! Is the blue one in stock? 👋";
         let ids = bot.say("msteams", "Ben", text, None)?;
         let arrived = portal.wait(STEP, |talks| {
-            talks.iter().any(|talk| talk.name == "Ben" && talk.entries.iter().any(|entry| entry.text == text))
+            let mut entries = talks.iter().filter(|talk| talk.name == "Ben").flat_map(|talk| &talk.entries);
+            // Old portals keep the hand as a short name.
+            entries.any(|entry| entry.text.starts_with("Hello! Is the blue one in stock?"))
         });
         self.seen(arrived, "the customer's message is on the operator's desk")?;
         Ok(ids)

@@ -35,6 +35,7 @@ impl FaultArgs {
 
 /// A boxed portal with an operator's desk in the browser
 #[derive(Args, Debug)]
+#[command(override_usage = "trunkline sim portal [OPTIONS] --server <URL> \\\n           --license-key-file <FILE>")]
 #[command(before_long_help = "\
 Example:
   trunkline sim portal --server http://127.0.0.1:8080 --license-key-file licence.txt --module 20.0.75")]
@@ -61,6 +62,9 @@ pub struct PortalArgs {
 
 /// The Bot Framework: tokens, keys, channel service and a customer's chat in the browser
 #[derive(Args, Debug)]
+#[command(
+    override_usage = "trunkline sim bot-framework [OPTIONS] --app-id <ID> \\\n           --app-secret-file <FILE>"
+)]
 #[command(before_long_help = "\
 Example:
   trunkline sim bot-framework --app-id 11111111-2222-3333-4444-555555555555 \\

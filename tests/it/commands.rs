@@ -331,7 +331,7 @@ fn the_newest_connection_of_a_bot_wins_and_the_old_portal_is_told() {
     let newcomer = Identity::new("OTHER-LICENCE-KEY-0002", &other.url, "17.0.14");
     let settings = [
         ("bot_handle", Value::text("shop")),
-        ("app_id", Value::text(&APP.to_uppercase())),
+        ("app_id", Value::text(APP.to_uppercase())),
         ("app_secret", Value::text("x")),
     ];
     let saved = post(

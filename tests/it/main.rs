@@ -4,11 +4,12 @@
 #![allow(
     unreachable_pub,
     missing_docs,
+    clippy::pedantic,
     clippy::unwrap_used,
     clippy::float_cmp,
-    clippy::cast_precision_loss,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::print_stdout,
     reason = "tests say what they expect by unwrapping; clippy.toml reaches only functions marked as tests"
 )]
 
@@ -33,3 +34,7 @@ mod commands;
 mod front;
 // A real PHP as the portal.
 mod php;
+// Recorded activities of every channel, down to the portal's array.
+mod golden;
+// Server and twins joined as in the demo, portals of each version, faults.
+mod twins;

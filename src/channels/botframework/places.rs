@@ -4,8 +4,13 @@
 use serde_json::Value;
 
 use super::activity::{Activity, at};
-use super::wording;
 use crate::message::Attachment;
+use crate::text::clean_name;
+
+/// Longest name or phone number of a contact.
+const NAME_MAX: usize = 50;
+/// Longest name or address of a place.
+const PLACE_MAX: usize = 200;
 
 /// Every location and contact of a message.
 pub(super) fn find(activity: &Activity) -> Vec<Attachment> {
@@ -20,7 +25,7 @@ pub(super) fn find(activity: &Activity) -> Vec<Attachment> {
     let contact = data.pointer("/message/contact").filter(|_| activity.channel_id == "telegram");
     if let Some(contact) = contact {
         let name = format!("{} {}", at(contact, "/first_name"), at(contact, "/last_name"));
-        let (name, phone) = (wording::incoming(&name), wording::incoming(&at(contact, "/phone_number")));
+        let (name, phone) = (clean_name(&name, NAME_MAX), clean_name(&at(contact, "/phone_number"), NAME_MAX));
         found.push(Attachment::Contact { name, phone });
     }
     found
@@ -33,7 +38,7 @@ fn point(place: &Value, geo: &Value) -> Option<Attachment> {
     if !(north.abs() <= 90.0 && east.abs() <= 180.0) {
         return None;
     }
-    let title = wording::incoming(&at(place, "/name"));
-    let text = wording::incoming(&at(place, "/address"));
+    let title = clean_name(&at(place, "/name"), PLACE_MAX);
+    let text = clean_name(&at(place, "/address"), PLACE_MAX);
     Some(Attachment::Location { title, text, latitude, longitude })
 }

@@ -8,6 +8,7 @@ use super::{places, wording};
 use crate::channels::Rejected;
 use crate::clock::UnixMillis;
 use crate::message::{Chat, ChatRecord, FileLink, Incoming, IncomingKind, Received, Route, User};
+use crate::text;
 
 const MESSAGE_ID_MAX: usize = 100;
 const CHAT_ID_MAX: usize = 150;
@@ -107,7 +108,11 @@ fn record(activity: &Activity, connector: &str, chat: &str, now: UnixMillis) -> 
         conversation: activity.conversation.clone(),
         bot: activity.recipient.clone(),
         // Events come from the channel or the bot itself; only who writes is a customer.
-        user: if activity.kind.starts_with("message") { activity.from.clone() } else { Account::default() },
+        user: if activity.kind.starts_with("message") || activity.kind == "typing" {
+            activity.from.clone()
+        } else {
+            Account::default()
+        },
         locale: activity.locale.clone(),
         proved_at: now.0,
     };
@@ -134,9 +139,8 @@ fn chat_id(activity: &Activity) -> String {
 
 fn user(activity: &Activity) -> User {
     let Account { id, name } = &activity.from;
-    let name = name.chars().filter(|char| !char.is_control() && !"<>\"'&[]".contains(*char));
-    let name: String = name.take(NAME_MAX).collect();
-    User { id: short(&prefixed(activity, id), USER_ID_MAX), name: name.trim().to_owned(), ..User::default() }
+    let name = text::clean_name(name, NAME_MAX);
+    User { id: short(&prefixed(activity, id), USER_ID_MAX), name, ..User::default() }
 }
 
 /// `botframework.md` §1.2: edits and deletions carry the first message's id, so an edit adds its time and content.
@@ -157,14 +161,14 @@ fn key(activity: &Activity, kind: IncomingKind) -> Option<String> {
 
 /// Text and files; never both empty.
 fn content(activity: &Activity) -> (String, Vec<FileLink>) {
-    let mut text = wording::incoming(&activity.text);
+    let mut text = wording::incoming(activity, &activity.text);
     let mut files = vec![];
     let mut left = vec![];
     for attached in &activity.attachments {
         match file(attached) {
             Some(link) => files.push(link),
             None if attached.content_type == "text/html" && attached.content_url.is_empty() => (),
-            None => left.push(described(attached)),
+            None => left.push(described(activity, attached)),
         }
     }
     for line in left {
@@ -177,7 +181,11 @@ fn content(activity: &Activity) -> (String, Vec<FileLink>) {
         let value = at(&activity.value, "/text");
         let value = if value.is_empty() { plain(&activity.value) } else { value };
         let spare = [activity.summary.as_str(), value.as_str(), "(empty message)"];
-        text = spare.iter().map(|words| wording::incoming(words)).find(|words| !words.is_empty()).unwrap_or_default();
+        text = spare
+            .iter()
+            .map(|words| wording::incoming(activity, words))
+            .find(|words| !words.is_empty())
+            .unwrap_or_default();
     }
     if activity.is_group() && !activity.from.name.is_empty() && !text.is_empty() {
         text = format!("{}: {text}", user(activity).name);
@@ -198,14 +206,14 @@ fn file(attached: &Attached) -> Option<FileLink> {
     let protected = !teams
         && url.scheme() == "https"
         && (host == "smba.trafficmanager.net" || token_hosts.iter().any(|end| host.ends_with(end)));
-    let name = attached.name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let name: String = name.chars().filter(|char| !char.is_control()).take(100).collect();
-    let mime = Some(&attached.content_type).filter(|mime| !teams && mime.contains('/'));
-    Some(FileLink { url: address, name: (!name.is_empty()).then_some(name), mime: mime.cloned(), protected })
+    let kind = Some(attached.content_type.as_str()).filter(|kind| !teams && !kind.is_empty());
+    let name = text::file_name(Some(&attached.name), kind);
+    let mime = kind.filter(|kind| kind.contains('/')).map(str::to_owned);
+    Some(FileLink { url: address, name, mime, protected })
 }
 
 /// What stands for an attachment that is no file.
-fn described(attached: &Attached) -> String {
+fn described(activity: &Activity, attached: &Attached) -> String {
     let mut lines = vec![];
     for pointer in ["/title", "/subtitle", "/text"] {
         lines.push(at(&attached.content, pointer));
@@ -220,7 +228,7 @@ fn described(attached: &Attached) -> String {
     if lines.is_empty() {
         lines.push(format!("({})", attached.content_type));
     }
-    wording::incoming(&lines.join("\n"))
+    wording::incoming(activity, &lines.join("\n"))
 }
 
 /// The id itself, or its digest when it is too long for a portal.

@@ -10,9 +10,10 @@ use url::Url;
 use super::activity::{ChatData, at};
 use super::receive::short;
 use super::token::{NoToken, Tokens};
-use super::{Authentication, ROWS, SEGMENT, is_loopback, is_safe, wording};
+use super::wording::{self, Part};
+use super::{Authentication, ROWS, SEGMENT, is_loopback, is_safe};
 use crate::channels::{Progress, SendError, Sent, Tools};
-use crate::message::{OutFile, Outgoing, OutgoingKind};
+use crate::message::{Outgoing, OutgoingKind};
 use crate::net::{Answer, Call, Reach};
 use crate::records::Settings;
 
@@ -20,6 +21,10 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const ANSWER_MAX_BYTES: usize = 256 * 1024;
 const MESSAGE_ID_MAX: usize = 100;
 const TEXT_MAX_UNITS: usize = 1000;
+/// The channel refuses this form of a message.
+const REFUSED: &str = "REFUSED";
+/// The message is too big for the channel.
+const TOO_BIG: &str = "TOO_BIG";
 
 /// What one send needs.
 pub(super) struct Way<'a> {
@@ -46,14 +51,17 @@ impl Way<'_> {
         let long = |id: &str| resolve(id).unwrap_or_else(|| id.to_owned());
         match &message.kind {
             OutgoingKind::Send { text, files } => {
-                let mut parts = wording::outgoing(text, max_units(&message.connector));
-                parts.extend(files.iter().map(link));
+                let parts = wording::outgoing(&chat.channel, text, files, max_units(&message.connector));
                 self.send_parts(&chat, &parts, progress)
             }
             OutgoingKind::Update { ids, text } => {
-                let whole = wording::outgoing(text, max_units(&message.connector));
+                let whole = wording::outgoing(&chat.channel, text, &[], max_units(&message.connector));
                 for (id, part) in ids.iter().zip(&whole) {
-                    self.call(&chat, "PUT", Some(&long(id)), &compose(&chat, part))?;
+                    self.part(&chat, "PUT", Some(&long(id)), part)?;
+                }
+                // A shorter text leaves parts over: they go, or the customer reads the old end.
+                for id in ids.iter().skip(whole.len().max(1)) {
+                    self.call(&chat, "DELETE", Some(&long(id)), &Value::Null)?;
                 }
                 // What the longer text adds leaves as new messages rather than not at all.
                 let more = whole.get(ids.len()..).unwrap_or_default();
@@ -64,7 +72,7 @@ impl Way<'_> {
                 Ok(Sent::default())
             }
             OutgoingKind::Typing => {
-                let mut activity = compose(&chat, "");
+                let mut activity = compose(&chat, "", "plain");
                 if let Some(fields) = activity.as_object_mut() {
                     fields.retain(|name, _| name != "text" && name != "textFormat");
                     fields.insert(String::from("type"), Value::from("typing"));
@@ -76,10 +84,10 @@ impl Way<'_> {
         }
     }
 
-    fn send_parts(&self, chat: &ChatData, parts: &[String], progress: &mut Progress) -> Result<Sent, SendError> {
+    fn send_parts(&self, chat: &ChatData, parts: &[Part], progress: &mut Progress) -> Result<Sent, SendError> {
         let mut aliases = vec![];
         for part in parts.iter().skip(progress.parts) {
-            let id = self.call(chat, "POST", None, &compose(chat, part))?;
+            let id = self.part(chat, "POST", None, part)?;
             progress.parts += 1;
             if id.is_empty() {
                 continue;
@@ -91,6 +99,22 @@ impl Way<'_> {
             progress.ids.push(known);
         }
         Ok(Sent { ids: progress.ids.clone(), aliases })
+    }
+
+    /// One message; a form that the channel refuses is tried once more as plain text, a file as a link.
+    fn part(&self, chat: &ChatData, method: &'static str, id: Option<&str>, part: &Part) -> Result<String, SendError> {
+        let mut activity = compose(chat, &part.text, part.format);
+        if let Some(fields) = activity.as_object_mut().filter(|_| !part.attachment.is_null()) {
+            fields.insert(String::from("attachments"), json!([part.attachment]));
+            fields.retain(|name, _| name != "text" && name != "textFormat");
+        }
+        let plain = part.format == "plain" && part.attachment.is_null();
+        match self.call(chat, method, id, &activity) {
+            Err(SendError::Permanent { code: REFUSED | TOO_BIG, .. }) if !plain => {
+                self.call(chat, method, id, &compose(chat, &part.fallback, "plain"))
+            }
+            other => other,
+        }
     }
 
     /// One call with its token; a refused token is replaced once. The id of the new activity, if any.
@@ -154,13 +178,9 @@ fn max_units(connector: &str) -> usize {
     ROWS.iter().find(|row| row.id == connector).map_or(TEXT_MAX_UNITS, |row| row.text_max_units)
 }
 
-fn link(file: &OutFile) -> String {
-    if file.name.is_empty() { file.link.clone() } else { format!("{}: {}", file.name, file.link) }
-}
-
-fn compose(chat: &ChatData, text: &str) -> Value {
+fn compose(chat: &ChatData, text: &str, format: &str) -> Value {
     let mut activity = json!({
-        "type": "message", "from": chat.bot, "conversation": chat.conversation, "textFormat": "plain", "text": text,
+        "type": "message", "from": chat.bot, "conversation": chat.conversation, "textFormat": format, "text": text,
     });
     if let Some(fields) = activity.as_object_mut() {
         if chat.conversation.is_group != Some(true) && !chat.user.id.is_empty() {
@@ -195,9 +215,9 @@ fn classify(answer: &Answer) -> SendError {
         404 if code == "ActivityNotFoundInConversation" => permanent("MESSAGE_GONE"),
         404 => permanent("CHAT_GONE"),
         405 | 501 => permanent("UNSUPPORTED"),
-        413 => permanent("TOO_BIG"),
+        413 => permanent(TOO_BIG),
         408 | 412 | 429 | 502..=504 => SendError::Retry { why, after: answer.retry_after(), ambiguous: false },
         500..=599 => SendError::Retry { why, after: answer.retry_after(), ambiguous: true },
-        _ => permanent("REFUSED"),
+        _ => permanent(REFUSED),
     }
 }

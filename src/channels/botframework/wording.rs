@@ -1,58 +1,99 @@
-//! Text between portals and channels in its plainest form. The conversions proper belong to `text`; this file only
-//! keeps foreign BB-code from acting and removes ours before it leaves.
+//! How each channel writes and reads text and files (`botframework.md` §5.3, §7). The conversions themselves belong to
+//! `text`; here stands only which channel wants which.
 
-/// Tags with which a customer could address the portal's users, commands or files.
-const ACTING: &[&str] = &["user", "send", "put", "call", "disk", "attach", "icon", "chat", "rating", "pch"];
+use serde_json::{Value, json};
 
-/// Tags that mean nothing to a channel.
-const SHOWN: &[&str] = &["b", "i", "u", "s"];
+use super::activity::{Activity, at};
+use crate::message::OutFile;
+use crate::text::{self, Markup, Mention, Print, Recipient};
 
-/// Customer's text with acting tags made harmless by an invisible space.
-pub(super) fn incoming(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for (at, char) in text.char_indices() {
-        out.push(char);
-        let rest = text.get(at + char.len_utf8()..).unwrap_or_default();
-        let rest = rest.strip_prefix('/').unwrap_or(rest);
-        let starts = |tag: &str| rest.get(..tag.len()).is_some_and(|word| word.eq_ignore_ascii_case(tag));
-        if char == '[' && ACTING.iter().any(|tag| starts(tag)) {
-            out.push('\u{200b}');
-        }
+fn markup(channel: &str) -> Markup {
+    match channel {
+        "skype" | "skypeforbusiness" => Markup::Skype,
+        "msteams" => Markup::Teams,
+        "slack" => Markup::Slack,
+        _ => Markup::Plain,
     }
-    out.replace("\r\n", "\n").trim().to_owned()
 }
 
-/// Operator's text without markup, cut into pieces of at most `max_units` UTF-16 units at lines or words.
-pub(super) fn outgoing(text: &str, max_units: usize) -> Vec<String> {
-    let mut plain = text.replace("[br] ", "\n").replace("[br]", "\n").replace("#BR#", "\n");
-    for tag in SHOWN {
-        for form in [tag.to_lowercase(), tag.to_uppercase()] {
-            plain = plain.replace(&format!("[{form}]"), "").replace(&format!("[/{form}]"), "");
-        }
+/// What a channel renders, and the `textFormat` that says so. A channel that refuses or mangles markup gets plain text.
+fn print(channel: &str) -> (Print, &'static str) {
+    match channel {
+        "msteams" => (Print::TeamsXml, "xml"),
+        "skype" | "skypeforbusiness" => (Print::Xml, "xml"),
+        "webchat" | "directline" => (Print::Markdown, "markdown"),
+        _ => (Print::Plain, "plain"),
     }
-    let mut parts = vec![];
-    let mut rest = plain.trim();
-    while !rest.is_empty() {
-        let (part, after) = rest.split_at(cut(rest, max_units.max(2)));
-        parts.push(part.trim_end().to_owned());
-        rest = after.trim_start();
-    }
+}
+
+/// A customer's text as BB-code, mentions resolved, nothing in it that could act on a portal.
+pub(super) fn incoming(activity: &Activity, written: &str) -> String {
+    let mentions: Vec<Mention> = activity
+        .entities
+        .iter()
+        .filter(|entity| at(entity, "/type") == "mention")
+        .map(|entity| Mention {
+            id: at(entity, "/mentioned/id"),
+            name: at(entity, "/mentioned/name"),
+            text: at(entity, "/text"),
+        })
+        .collect();
+    let recipient = Recipient { id: activity.recipient.id.clone(), name: activity.recipient.name.clone() };
+    text::to_bbcode(markup(&activity.channel_id), written, &recipient, &mentions)
+}
+
+/// One message for the channel.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Part {
+    /// Text as printed for the channel; empty when the part is a file.
+    pub(super) text: String,
+    /// `textFormat`.
+    pub(super) format: &'static str,
+    /// The attachment, `Null` when there is none.
+    pub(super) attachment: Value,
+    /// The same in plain text, for a channel that refuses the other form.
+    pub(super) fallback: String,
+}
+
+/// An operator's text and files as the channel's messages, in order: text first, then a message for each file, so that
+/// every one has an id of its own.
+pub(super) fn outgoing(channel: &str, bbcode: &str, files: &[OutFile], max_units: usize) -> Vec<Part> {
+    let (how, format) = print(channel);
+    let printed = text::print_parts(bbcode, how, max_units);
+    let plain = text::print_parts(bbcode, Print::Plain, max_units);
+    let mut parts: Vec<Part> = printed
+        .into_iter()
+        .enumerate()
+        .map(|(number, text)| Part {
+            fallback: plain.get(number).cloned().unwrap_or_else(|| text.clone()),
+            text,
+            format,
+            attachment: Value::Null,
+        })
+        .collect();
+    parts.extend(files.iter().map(|file| file_part(channel, file)));
     parts
 }
 
-/// Where the first piece ends, in bytes; never 0.
-fn cut(text: &str, max_units: usize) -> usize {
-    let (mut units, mut word) = (0, None);
-    for (at, char) in text.char_indices() {
-        units += char.len_utf16();
-        if units > max_units {
-            return word.unwrap_or(at);
-        }
-        if char.is_whitespace() && at > 0 {
-            word = Some(at);
-        }
+fn file_part(channel: &str, file: &OutFile) -> Part {
+    let link = if file.name.is_empty() { file.link.clone() } else { format!("{}: {}", file.name, file.link) };
+    let (text, attachment) = match attachable(channel, file) {
+        Some(mime) => (String::new(), json!({"contentType": mime, "contentUrl": file.link, "name": file.name})),
+        None => (link.clone(), Value::Null),
+    };
+    Part { text, format: "plain", attachment, fallback: link }
+}
+
+/// The type under which a file may be attached. Only portals that tell a type give links to the bytes; a page with a
+/// download button must never be sent as a picture.
+fn attachable<'a>(channel: &str, file: &'a OutFile) -> Option<&'a str> {
+    let mime = file.mime.as_deref().filter(|mime| mime.contains('/'))?;
+    let image = mime.starts_with("image/");
+    match channel {
+        "webchat" | "directline" | "telegram" | "facebook" => Some(mime),
+        "msteams" | "slack" | "groupme" | "kik" | "line" if image => Some(mime),
+        _ => None,
     }
-    text.len()
 }
 
 #[cfg(test)]
@@ -60,13 +101,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn foreign_tags_do_not_act_and_ours_do_not_leave() {
-        assert_eq!(
-            incoming("[USER=1]x[/user] [b]y[/b]"),
-            "[\u{200b}USER=1]x[/\u{200b}user] [b]y[/b]".replace("[/\u{200b}", "[\u{200b}/")
-        );
-        assert_eq!(outgoing("[b]Anna:[/b][br] Hello", 100), ["Anna:\nHello"]);
-        assert_eq!(outgoing("one two three", 8), ["one two", "three"]);
-        assert_eq!(outgoing("😀😀😀", 4), ["😀😀", "😀"]);
+    fn each_channel_gets_what_it_renders() {
+        let signed = "[b]Anna:[/b][br] 5 < 6";
+        for (channel, want, format) in [
+            ("msteams", "<strong>Anna:</strong><br/>5 &lt; 6", "xml"),
+            ("skype", "<b>Anna:</b><br/>5 &lt; 6", "xml"),
+            ("webchat", "**Anna:**  \n5 \\< 6", "markdown"),
+            ("telegram", "Anna:\n5 < 6", "plain"),
+            ("somethingnew", "Anna:\n5 < 6", "plain"),
+        ] {
+            let parts = outgoing(channel, signed, &[], 1000);
+            assert_eq!(parts.len(), 1);
+            assert_eq!((parts[0].text.as_str(), parts[0].format), (want, format), "{channel}");
+            assert_eq!(parts[0].fallback, "Anna:\n5 < 6");
+        }
+    }
+
+    #[test]
+    fn a_page_is_never_sent_as_a_picture() {
+        let file = |mime: Option<&str>| OutFile {
+            name: "a.png".into(),
+            link: "https://p/~x".into(),
+            image: true,
+            mime: mime.map(Into::into),
+        };
+        let part = |channel: &str, mime| outgoing(channel, "", &[file(mime)], 1000).remove(0);
+        assert_eq!(part("webchat", None).text, "a.png: https://p/~x");
+        assert_eq!(part("webchat", Some("image/png")).attachment["contentUrl"], "https://p/~x");
+        assert_eq!(part("msteams", Some("image/png")).attachment["contentType"], "image/png");
+        assert!(part("msteams", Some("application/pdf")).attachment.is_null());
+        assert!(part("sms", Some("image/png")).attachment.is_null());
     }
 }

@@ -93,8 +93,8 @@ mod tests {
         for body in ["a=1&a=2", "a[]=1", "a%5B0%5D=1", "a=1%7C2", "a=1|2", "a=%FF", "=1", "a%00=1", &"a=1&".repeat(2)] {
             assert!(matches!(Form::decode(body.as_bytes()), Err(Refusal::Malformed(_))), "{body}");
         }
-        let many: String = (0..65).map(|number| format!("f{number}=1&")).collect();
-        assert!(Form::decode(many.as_bytes()).is_err());
+        let many: Vec<String> = (0..65).map(|number| format!("f{number}=1")).collect();
+        assert!(Form::decode(many.join("&").as_bytes()).is_err());
         let form = Form::decode(b"A=x+y%2B&B=").unwrap();
         assert_eq!(form.0, [("A".into(), "x y+".into()), ("B".into(), String::new())]);
     }

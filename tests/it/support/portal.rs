@@ -40,36 +40,28 @@ impl Ear {
 
     fn serve(&self, stream: std::net::TcpStream) -> Option<()> {
         let mut reader = BufReader::new(stream);
-        loop {
-            let mut length = 0;
-            let mut line = String::new();
-            if reader.read_line(&mut line).ok()? == 0 {
-                return None;
+        let mut length = 0;
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        while !line.trim().is_empty() {
+            if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().ok()?;
             }
-            loop {
-                line.clear();
-                reader.read_line(&mut line).ok()?;
-                if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-                    length = value.trim().parse().ok()?;
-                }
-                if line.trim().is_empty() {
-                    break;
-                }
-            }
-            let mut body = vec![0; length];
-            reader.read_exact(&mut body).ok()?;
-            self.posts.fetch_add(1, Ordering::SeqCst);
-            let answer = if self.well.load(Ordering::SeqCst) {
-                let data = url::form_urlencoded::parse(&body).find(|(key, _)| key == "DATA")?.1.into_owned();
-                let data = base64::engine::general_purpose::STANDARD.decode(data).ok()?;
-                self.heard.lock().unwrap().push(String::from_utf8_lossy(&data).into_owned());
-                "HTTP/1.1 200 OK\r\nContent-Length: 21\r\nConnection: close\r\n\r\n{\"OK\":true,\"DATA\":[]}"
-            } else {
-                "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-            };
-            reader.get_mut().write_all(answer.as_bytes()).ok()?;
-            return None;
+            line.clear();
+            reader.read_line(&mut line).ok()?;
         }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).ok()?;
+        self.posts.fetch_add(1, Ordering::SeqCst);
+        let answer = if self.well.load(Ordering::SeqCst) {
+            let data = url::form_urlencoded::parse(&body).find(|(key, _)| key == "DATA")?.1.into_owned();
+            let data = base64::engine::general_purpose::STANDARD.decode(data).ok()?;
+            self.heard.lock().unwrap().push(String::from_utf8_lossy(&data).into_owned());
+            "HTTP/1.1 200 OK\r\nContent-Length: 21\r\nConnection: close\r\n\r\n{\"OK\":true,\"DATA\":[]}"
+        } else {
+            "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        };
+        reader.get_mut().write_all(answer.as_bytes()).ok()
     }
 
     /// How often each text `PREFIX-NUMBER` was heard.
