@@ -152,10 +152,19 @@ impl Server {
 
     /// One figure of `/metrics`, labels included in `name`.
     pub fn metric(&self, name: &str) -> f64 {
+        self.figure(name).unwrap_or_else(|| panic!("no {name} in /metrics"))
+    }
+
+    /// The same for a counter that is not shown before its first count.
+    pub fn metric_or_zero(&self, name: &str) -> f64 {
+        self.figure(name).unwrap_or(0.0)
+    }
+
+    fn figure(&self, name: &str) -> Option<f64> {
         let answer = super::http::Client::connect(&self.admin).unwrap().request("GET", "/metrics", "", b"").unwrap();
         let text = answer.text();
-        let line = text.lines().find(|line| line.starts_with(&format!("{name} ")));
-        line.unwrap_or_else(|| panic!("no {name} in\n{text}")).rsplit(' ').next().unwrap().parse().unwrap()
+        let line = text.lines().find(|line| line.starts_with(&format!("{name} ")))?;
+        line.rsplit(' ').next().unwrap().parse().ok()
     }
 }
 
