@@ -164,7 +164,7 @@ fn connector<'a>(open: &'a Opened, id: &str) -> Result<&'a dyn Connector, CliErr
 /// Joins what was given with what is stored; an unknown key is a mistake here, unlike in a portal's form.
 fn merged(connector: &dyn Connector, stored: &Settings, args: &SettingArgs) -> Result<Settings, CliError> {
     let mut settings = stored.clone();
-    let mut put = |key: &str, value: &str| {
+    let mut put = |key: &str, value: &str, typed: bool| {
         let Some(field) = connector.fields().iter().find(|field| field.key == key) else {
             let known: Vec<_> = connector.fields().iter().map(|field| field.key).collect();
             return Err(CliError::Usage(format!(
@@ -173,6 +173,11 @@ fn merged(connector: &dyn Connector, stored: &Settings, args: &SettingArgs) -> R
                 known.join(", ")
             )));
         };
+        if field.secret && typed {
+            return Err(CliError::Usage(format!(
+                "`{key}` is a secret: put it into a file and say --set-file {key}=FILE, or {key}=- for standard input"
+            )));
+        }
         if value.is_empty() {
             settings.remove(field.key);
         } else {
@@ -181,10 +186,10 @@ fn merged(connector: &dyn Connector, stored: &Settings, args: &SettingArgs) -> R
         Ok(())
     };
     for (key, value) in &args.set {
-        put(key, value)?;
+        put(key, value, true)?;
     }
     for (key, file) in &args.set_file {
-        put(key, read_secret(Path::new(file))?.reveal())?;
+        put(key, read_secret(Path::new(file))?.reveal(), false)?;
     }
     Ok(settings)
 }

@@ -444,7 +444,7 @@ async fn read(
         }
         Ok(Err(_)) => {
             shared.stats.truncated.fetch_add(1, Ordering::Relaxed);
-            log::warn!(path = head.uri.path(); "a body ended before its announced length and was dropped");
+            log::warn!(path = super::shown_path(head.uri.path()); "a body ended before its announced length and was dropped");
             return refuse(400, "TRUNCATED", "the body ended too early");
         }
         Err(_) => return refuse(408, "TOO_SLOW", "the body took too long"),

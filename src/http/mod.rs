@@ -46,6 +46,12 @@ impl Request {
     }
 }
 
+/// The part of a path that may stand in a log: a webhook's address holds its line's hash further on.
+pub(crate) fn shown_path(path: &str) -> &str {
+    let end = path.char_indices().filter(|(_, char)| *char == '/').nth(1).map_or(path.len(), |(at, _)| at);
+    path.get(..end).unwrap_or_default()
+}
+
 /// One answer. Always sent with `Content-Length`, never chunked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {

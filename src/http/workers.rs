@@ -28,7 +28,7 @@ pub(super) struct Gate(Sender<Job>);
 
 impl std::fmt::Debug for Job {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Job").field("path", &self.request.path).finish_non_exhaustive()
+        f.debug_struct("Job").field("path", &super::shown_path(&self.request.path)).finish_non_exhaustive()
     }
 }
 
@@ -76,7 +76,7 @@ fn work(jobs: &Receiver<Job>, handler: &Handler) {
     for Job { request, answer } in jobs {
         let path = request.path.clone();
         let response = catch_unwind(AssertUnwindSafe(|| handler(request))).unwrap_or_else(|_| {
-            log::error!(path = path.as_str(); "a handler panicked; the request was answered 500");
+            log::error!(path = super::shown_path(&path); "a handler panicked; the request was answered 500");
             Response::error(500, "INTERNAL", "the server has made a mistake; it is in its log")
         });
         // The client may be gone: what it asked for is done all the same.

@@ -364,6 +364,12 @@ fn promise_9_logs_hold_neither_secrets_nor_content() {
     let body = activity("mark-9").replace("\"text\":\"mark-9\"", "\"text\":\"MARK-CONTENT\"");
     client.post_json(&path, &body.replace("http://127.0.0.1:9/", &channel.url)).unwrap();
     client.post_json(&path, "{broken MARK-BROKEN").unwrap();
+    // A cut body is logged; the line's hash in its address is not.
+    let cut = path.replace("?hash=", "h/");
+    let mut stream = TcpStream::connect(house.server.public.trim_start_matches("http://")).unwrap();
+    write!(stream, "POST {cut} HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\nMARK-CUT").unwrap();
+    drop(stream);
+    until("the cut body is noticed", WAIT, || house.server.log.text().contains("ended before its announced length"));
     post(&house.server, &house.said(5, "MARK-ANSWER"));
     post(&house.server, &house.portal.command("nonsense", "botframework", Some("7"), vec![Value::text("MARK-ARG")]));
     until("sent", WAIT, || channel.count("MARK-ANSWER") == 1);
