@@ -288,6 +288,8 @@ struct Worker {
 impl Worker {
     fn run(mut self) {
         let mut watched_at = self.clock.ticks();
+        // From now on: the loops read the database after this thread was started.
+        self.watch();
         loop {
             match self.receiver.recv_timeout(WATCH) {
                 Ok(Message::Job(first)) => {

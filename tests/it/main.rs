@@ -38,3 +38,5 @@ mod php;
 mod golden;
 // Server and twins joined as in the demo, portals of each version, faults.
 mod twins;
+// The administrator's commands beside a running server.
+mod admin;

@@ -1,0 +1,104 @@
+//! The administrator's commands beside a running server and without one: results, refusals, exit codes (`interface.md` §1).
+
+use std::time::Duration;
+
+use crate::commands::OFF;
+use crate::crash::activity;
+use crate::support::http::Client;
+use crate::support::portal::Ear;
+use crate::support::program::Place;
+use crate::support::until;
+
+const APP: &str = "11111111-2222-3333-4444-555555555555";
+
+fn code(place: &Place, args: &[&str]) -> (i32, String) {
+    let output = place.output(args);
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    (output.status.code().unwrap(), text)
+}
+
+#[test]
+fn what_must_not_be_done_is_refused_in_words() {
+    let place = Place::new(OFF);
+    let licence = place.path("licence");
+    let add = |name: &str, url: &str, file: &std::path::Path| {
+        code(
+            &place,
+            &["portal", "add", name, "--protocol", "box", "--url", url, "--license-key-file", file.to_str().unwrap()],
+        )
+    };
+    std::fs::write(place.path("demo"), "DEMO\n").unwrap();
+    let (exit, text) = add("office", "https://portal.example.test", &place.path("demo"));
+    assert!(exit == 4 && text.contains("public knowledge"), "{exit} {text}");
+    for url in ["portal.example.test", "ftp://x", "https://u:p@x", "https://x/?a=1"] {
+        let (exit, text) = add("office", url, &licence);
+        assert!(exit == 2 && text.contains("portal's address"), "{url}: {exit} {text}");
+    }
+    assert_eq!(add("office", "https://portal.example.test/", &licence).0, 0);
+    assert_eq!(add("office", "https://elsewhere.test", &licence).0, 4);
+    assert_eq!(add("second", "https://elsewhere.test", &licence).0, 4, "one licence, one portal");
+    assert_eq!(place.json(&["portal", "list"])[0]["url"], "https://portal.example.test");
+
+    let target = ["line", "add", "--portal", "office", "--connector", "botframework", "--line", "7"];
+    let with = |more: &[&str]| code(&place, &[&target[..], more].concat());
+    let (exit, text) = with(&["--set", "app_secret=MARK-SECRET"]);
+    assert!(exit == 2 && text.contains("--set-file") && !text.contains("MARK-SECRET"), "{exit} {text}");
+    let (exit, text) = with(&["--set", "colour=blue"]);
+    assert!(exit == 2 && text.contains("bot_handle"), "{exit} {text}");
+    let (exit, text) = code(&place, &["line", "show", "99"]);
+    assert!(exit == 3 && text.contains("no line `99`"), "{exit} {text}");
+    let (exit, text) = code(&place, &["portal", "show", "ofice"]);
+    assert!(exit == 3 && text.contains("did you mean `office`"), "{exit} {text}");
+    assert_eq!(code(&place, &["portal", "remove", "office"]).0, 4);
+    assert_eq!(code(&place, &["portal", "remove", "office", "--yes"]).0, 0);
+    assert_eq!(place.json(&["portal", "list"]), serde_json::json!([]));
+}
+
+#[test]
+fn a_running_server_notices_what_the_commands_change() {
+    let ear = Ear::start();
+    ear.well.store(false, std::sync::atomic::Ordering::SeqCst);
+    let place = Place::new(OFF);
+    let (line, hash) = place.connect("office", &ear.url, APP);
+    let line = line.to_string();
+    let server = place.serve();
+    let second = place.output(&["serve"]);
+    assert_eq!(second.status.code(), Some(1), "one server a data directory");
+    assert!(String::from_utf8_lossy(&second.stderr).contains("another server works in"));
+
+    let path = format!("/imwebhook/?hash={hash}");
+    for number in 1..=3 {
+        let body = activity(&format!("mark-{number}"));
+        assert_eq!(Client::connect(&server.public).unwrap().post_json(&path, &body).unwrap().status, 200);
+    }
+    let wait = Duration::from_secs(10);
+    until("the block", wait, || place.json(&["line", "show", &line])["state"] == "blocked");
+    let shown = place.json(&["line", "show", &line]);
+    assert_eq!((shown["attempts"].as_i64(), shown["queued"].as_i64()), (Some(1), Some(3)), "{shown}");
+    assert!(shown["last_error"].as_str().unwrap().contains("502"), "{shown}");
+    let words = place.run(&["line", "show", &line]);
+    assert!(words.contains("blocked until") && words.contains("trunkline portal test office"), "{words}");
+
+    let queue = place.json(&["queue", "list", "--line", &line]);
+    assert_eq!(queue.as_array().unwrap().len(), 3);
+    let last = queue[2]["id"].to_string();
+    assert!(place.run(&["queue", "show", &last]).contains("mark-3"));
+    assert_eq!(code(&place, &["queue", "drop", &last]).0, 4);
+    assert!(place.run(&["queue", "drop", &last, "--yes"]).contains("dead letter"));
+    assert_eq!(code(&place, &["queue", "show", &last]).0, 3);
+
+    ear.well.store(true, std::sync::atomic::Ordering::SeqCst);
+    assert!(place.run(&["portal", "test", "office"]).contains("its key is right"));
+    place.run(&["line", "unblock", &line]);
+    until("delivery after unblock", wait, || server.metric("trunkline_queued") == 0.0);
+    assert_eq!(ear.marks("mark").len(), 2);
+    assert_eq!(server.metric("trunkline_accounting_difference"), 0.0);
+    assert_eq!(place.json(&["line", "show", &line])["state"], "active");
+
+    assert_eq!(Client::connect(&server.admin).unwrap().request("GET", "/readyz", "", b"").unwrap().status, 200);
+    assert_eq!(Client::connect(&server.public).unwrap().request("GET", "/metrics", "", b"").unwrap().status, 404);
+    assert_eq!(code(&place, &["line", "remove", &line]).0, 4);
+    place.run(&["line", "remove", &line, "--yes"]);
+    let gone = Client::connect(&server.public).unwrap().post_json(&path, &activity("mark-9")).unwrap();
+    assert_eq!(gone.status, 404);
+}
