@@ -16,7 +16,7 @@ use crate::secret::Secret;
 /// Faults on demand.
 #[derive(Args, Clone, Debug)]
 pub struct FaultArgs {
-    /// Answer every request with 503
+    /// Answer every request of the protocol with 503
     #[arg(long)]
     pub down: bool,
     /// Wait so many milliseconds before each answer

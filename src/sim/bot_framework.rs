@@ -3,22 +3,25 @@
 
 #![expect(clippy::indexing_slicing, reason = "a missing key of a JSON value is null, not a panic")]
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+mod chat;
+mod keys;
+mod page;
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
-use aws_lc_rs::rsa::{KeyPair as RsaKey, KeySize};
-use aws_lc_rs::signature::KeyPair;
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
-use super::host::{self, Ask, Dice, Tell};
-use super::{Faults, NEWS_WAIT, Watched};
+pub use self::chat::{Conversation, Heard, Refused, Said};
+pub use self::keys::Proof;
+
+use self::chat::{State, said};
+use self::keys::{Claims, Ring};
+use super::host::{self, Ask, Dice, Strike, Tell};
+use super::{Faults, Watched};
 use crate::clock::Clock;
-use crate::net::{Call, Net, NetError, Reach};
+use crate::net::{Call, Net, Reach};
 
 /// Channels that the customer's page offers, also the key's endorsements.
 const CHANNELS: [&str; 10] =
@@ -39,53 +42,12 @@ pub struct Options {
     pub faults: Faults,
 }
 
-/// A message in a conversation, from either end.
-#[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "independent facts of a message")]
-pub struct Said {
-    /// Activity id.
-    pub id: String,
-    /// The bot wrote it.
-    pub by_bot: bool,
-    /// Text as it stands now.
-    pub text: String,
-    /// Names and addresses of attachments.
-    pub files: Vec<(String, String)>,
-    /// It was edited.
-    pub edited: bool,
-    /// It was deleted.
-    pub deleted: bool,
-    /// The bot's endpoint answered 200 (customers' messages).
-    pub taken: bool,
-}
-
-/// A conversation of one customer with the bot.
-#[derive(Clone, Debug)]
-pub struct Conversation {
-    /// `channelId`.
-    pub channel: String,
-    /// The customer's name.
-    pub name: String,
-    /// Messages in order.
-    pub messages: Vec<Said>,
-}
-
-struct State {
-    webhook: Option<String>,
-    faults: Faults,
-    tokens: HashSet<String>,
-    conversations: BTreeMap<String, Conversation>,
-    next: u64,
-    key_fetches: u64,
-}
-
 struct Inner {
     url: String,
     options: Options,
     clock: Arc<dyn Clock>,
     net: Arc<dyn Net>,
-    key: (EncodingKey, Value),
-    other: Value,
+    ring: Mutex<Ring>,
     dice: Dice,
     state: Watched<State>,
 }
@@ -102,41 +64,27 @@ impl std::fmt::Debug for BotFrameworkTwin {
 
 type Boxed = Box<dyn std::error::Error + Send + Sync>;
 
-/// A fresh signing key and its public half as a JWK.
-fn make_key(kid: &str, endorsements: &[&str]) -> Result<(EncodingKey, Value), Boxed> {
-    let key = RsaKey::generate(KeySize::Rsa2048)?;
-    let der: Pkcs8V1Der<'_> = key.as_der()?;
-    let pem = format!(
-        "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
-        STANDARD.encode(der.as_ref()).as_bytes().chunks(64).map(String::from_utf8_lossy).collect::<Vec<_>>().join("\n")
-    );
-    let public = key.public_key();
-    let jwk = json!({
-        "kty": "RSA", "use": "sig", "kid": kid, "x5t": kid, "e": "AQAB", "x5c": [], "endorsements": endorsements,
-        "n": URL_SAFE_NO_PAD.encode(public.modulus().big_endian_without_leading_zero()),
-    });
-    Ok((EncodingKey::from_rsa_pem(pem.as_bytes())?, jwk))
-}
-
 impl BotFrameworkTwin {
     /// Makes the keys and listens on loopback.
     pub fn start(options: Options, clock: Arc<dyn Clock>, net: Arc<dyn Net>) -> Result<Self, Boxed> {
-        let key = make_key("twin-1", &CHANNELS)?;
-        let (_, other) = make_key("twin-2", &[])?;
+        let ring = Mutex::new(Ring::new(&CHANNELS)?);
         let state = State {
             webhook: options.webhook.clone(),
             faults: options.faults.clone(),
+            proof: Proof::Good,
             tokens: HashSet::new(),
             conversations: BTreeMap::new(),
+            heard: VecDeque::new(),
             next: 0,
             key_fetches: 0,
+            token_requests: 0,
         };
         // The address is part of what the twin says of itself, so the port is opened before there is a twin.
-        let slot: Arc<std::sync::OnceLock<BotFrameworkTwin>> = Arc::default();
+        let slot: Arc<OnceLock<BotFrameworkTwin>> = Arc::default();
         let inside = Arc::clone(&slot);
         let port = options.port;
         let url = host::start(port, move |ask| inside.get().map_or_else(Tell::missing, |twin| twin.answer(&ask)))?;
-        let inner = Inner { url, options, clock, net, key, other, dice: Dice::default(), state: Watched::new(state) };
+        let inner = Inner { url, options, clock, net, ring, dice: Dice::default(), state: Watched::new(state) };
         let twin = Self(Arc::new(inner));
         let _ = slot.set(twin.clone());
         Ok(twin)
@@ -172,6 +120,31 @@ impl BotFrameworkTwin {
         self.0.state.read(|state| state.key_fetches)
     }
 
+    /// How often a token was asked for.
+    pub fn token_requests(&self) -> u64 {
+        self.0.state.read(|state| state.token_requests)
+    }
+
+    /// What the bot has asked of the channel service, oldest first.
+    pub fn heard(&self) -> Vec<Heard> {
+        self.0.state.read(|state| state.heard.iter().cloned().collect())
+    }
+
+    /// What the tokens of activities are like from now on.
+    pub fn set_proof(&self, proof: Proof) {
+        self.0.state.change(|state| state.proof = proof);
+    }
+
+    /// Forgets every token it has given out: the next call of the bot is answered 401.
+    pub fn forget_tokens(&self) {
+        self.0.state.change(|state| state.tokens.clear());
+    }
+
+    /// Signs with a new key from now on; the old one is published no longer.
+    pub fn rotate_keys(&self) -> Result<(), Boxed> {
+        self.0.ring.lock().unwrap_or_else(PoisonError::into_inner).rotate(&CHANNELS)
+    }
+
     /// A conversation as it stands.
     pub fn conversation(&self, id: &str) -> Option<Conversation> {
         self.0.state.read(|state| state.conversations.get(id).cloned())
@@ -198,8 +171,14 @@ impl BotFrameworkTwin {
             return tell;
         }
         let faults = self.0.state.read(|state| state.faults.clone());
-        if self.0.dice.strike(&faults) {
-            return Tell::json(503, &json!({"error": {"code": "ServiceUnavailable", "message": "on demand"}}));
+        if let Some(strike) = self.0.dice.strike(&faults) {
+            let (status, code, retry_after) = match strike {
+                Strike::Down => (503, "ServiceUnavailable", None),
+                Strike::Broken => (500, "ServiceError", None),
+                Strike::TooMany => (429, "Throttled", Some(1)),
+            };
+            let tell = Tell::json(status, &json!({"error": {"code": code, "message": "on demand"}}));
+            return Tell { retry_after, ..tell };
         }
         match ask.path.as_str() {
             "/v1/.well-known/openidconfiguration" => Tell::json(
@@ -209,7 +188,7 @@ impl BotFrameworkTwin {
             ),
             "/v1/.well-known/keys" => {
                 self.0.state.change(|state| state.key_fetches += 1);
-                Tell::json(200, &json!({"keys": [self.0.key.1, self.0.other]}))
+                Tell::json(200, &self.0.ring.lock().unwrap_or_else(PoisonError::into_inner).published())
             }
             path if path.ends_with("/oauth2/v2.0/token") => self.token(ask),
             path => match path.strip_prefix("/v3/conversations/") {
@@ -221,6 +200,7 @@ impl BotFrameworkTwin {
 
     /// `botframework.md` §3, with the directory's own error numbers.
     fn token(&self, ask: &Ask) -> Tell {
+        self.0.state.change(|state| state.token_requests += 1);
         let form: BTreeMap<_, _> = url::form_urlencoded::parse(&ask.body).into_owned().collect();
         let field = |name: &str| form.get(name).map_or("", String::as_str);
         let refuse = |status, error: &str, code: u32| {
@@ -264,7 +244,14 @@ impl BotFrameworkTwin {
             _ => return fail(404, "NotFound"),
         };
         let body = ask.json();
+        let now = self.0.clock.now();
         self.0.state.change(|state| {
+            state.note(Heard {
+                method: ask.method.clone(),
+                conversation: conversation.clone(),
+                activity: activity.cloned(),
+                body: body.clone(),
+            });
             let Some(chat) = state.conversations.get_mut(conversation) else {
                 return fail(404, "ConversationNotFound");
             };
@@ -274,7 +261,7 @@ impl BotFrameworkTwin {
                 ("POST", _) => {
                     state.next += 1;
                     let id = format!("twin-bot-{}", state.next);
-                    chat.messages.push(said(id.clone(), &body));
+                    chat.messages.push(said(id.clone(), now, &body));
                     Tell::json(200, &json!({"id": id}))
                 }
                 ("PUT", Some(_)) => match known {
@@ -297,39 +284,6 @@ impl BotFrameworkTwin {
         })
     }
 
-    /// The customer's page and what it asks for.
-    fn page(&self, ask: &Ask) -> Option<Tell> {
-        Some(match (ask.method.as_str(), ask.path.as_str()) {
-            ("GET", "/") => Tell::page("text/html; charset=utf-8", include_bytes!("pages/customer.html")),
-            ("GET", "/customer.js") => {
-                Tell::page("text/javascript; charset=utf-8", include_bytes!("pages/customer.js"))
-            }
-            ("GET", "/common.js") => Tell::page("text/javascript; charset=utf-8", include_bytes!("pages/common.js")),
-            ("GET", "/style.css") => Tell::page("text/css; charset=utf-8", include_bytes!("pages/style.css")),
-            ("GET", "/sim/state") => {
-                let after = ask.query("after").and_then(|text| text.parse().ok()).unwrap_or(0);
-                self.0.state.news(after, NEWS_WAIT, |version, state| Tell::json(200, &shown(version, state)))
-            }
-            ("POST", "/sim/say") => {
-                let body = ask.json();
-                let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
-                let file = Some((text("file_name"), text("file"))).filter(|(_, link)| !link.is_empty());
-                done(self.say(&text("channel"), &text("name"), &text("text"), file))
-            }
-            ("POST", "/sim/edit") => {
-                let body = ask.json();
-                let field = |name: &str| body[name].as_str().unwrap_or_default();
-                done(self.edit(field("conversation"), field("id"), field("text")))
-            }
-            ("POST", "/sim/delete") => {
-                let body = ask.json();
-                let field = |name: &str| body[name].as_str().unwrap_or_default();
-                done(self.delete(field("conversation"), field("id")))
-            }
-            _ => return None,
-        })
-    }
-
     /// The customer `name` writes on `channel`, maybe with a file as a link. Gives conversation and activity id.
     pub fn say(
         &self,
@@ -341,6 +295,7 @@ impl BotFrameworkTwin {
         let name = if name.trim().is_empty() { "Guest" } else { name.trim() };
         let conversation =
             format!("{channel}-{}", name.to_lowercase().replace(|char: char| !char.is_alphanumeric(), "-"));
+        let now = self.0.clock.now();
         let id = self.0.state.change(|state| {
             state.next += 1;
             let id = format!("twin-{}", state.next);
@@ -351,40 +306,53 @@ impl BotFrameworkTwin {
             });
             chat.messages.push(Said {
                 id: id.clone(),
+                at: now,
                 by_bot: false,
                 text: text.to_owned(),
+                format: "plain".to_owned(),
                 files: file.clone().into_iter().collect(),
                 edited: false,
                 deleted: false,
                 taken: false,
+                failed: false,
             });
             id
         });
         let mut more = json!({"text": text, "textFormat": "plain"});
         if let Some((file_name, link)) = file {
-            let is_image = std::path::Path::new(&link).extension().is_some_and(|end| end.eq_ignore_ascii_case("png"));
-            let mime = if is_image { "image/png" } else { "application/octet-stream" };
-            more["attachments"] = json!([{"contentType": mime, "contentUrl": link, "name": file_name}]);
+            more["attachments"] = json!([{"contentType": mime(&file_name), "contentUrl": link, "name": file_name}]);
         }
-        self.post("message", &conversation, &id, &more)?;
-        Ok((conversation, id))
+        let posted = self.post("message", &conversation, &id, &more);
+        self.touch(&conversation, &id, |said| (said.taken, said.failed) = (posted.is_ok(), posted.is_err()));
+        posted.map(|()| (conversation, id))
     }
 
     /// The customer edits a message.
     pub fn edit(&self, conversation: &str, id: &str, text: &str) -> Result<(String, String), Refused> {
+        self.own(conversation, id)?;
+        self.post("messageUpdate", conversation, id, &json!({"text": text, "textFormat": "plain"}))?;
         self.touch(conversation, id, |said| {
             text.clone_into(&mut said.text);
             said.edited = true;
         });
-        self.post("messageUpdate", conversation, id, &json!({"text": text, "textFormat": "plain"}))?;
         Ok((conversation.to_owned(), id.to_owned()))
     }
 
     /// The customer deletes a message.
     pub fn delete(&self, conversation: &str, id: &str) -> Result<(String, String), Refused> {
-        self.touch(conversation, id, |said| said.deleted = true);
+        self.own(conversation, id)?;
         self.post("messageDelete", conversation, id, &json!({}))?;
+        self.touch(conversation, id, |said| said.deleted = true);
         Ok((conversation.to_owned(), id.to_owned()))
+    }
+
+    /// Nobody changes what the other side wrote.
+    fn own(&self, conversation: &str, id: &str) -> Result<(), Refused> {
+        self.0.state.read(|state| {
+            let chat = state.conversations.get(conversation).ok_or(Refused::NoConversation)?;
+            let own = chat.messages.iter().any(|said| said.id == id && !said.by_bot && !said.deleted);
+            own.then_some(()).ok_or(Refused::NoMessage)
+        })
     }
 
     fn touch(&self, conversation: &str, id: &str, change: impl FnOnce(&mut Said)) {
@@ -396,127 +364,69 @@ impl BotFrameworkTwin {
         });
     }
 
-    /// Posts one proved activity to the bot's endpoint.
+    /// Posts one activity of a conversation to the bot's endpoint.
     fn post(&self, kind: &str, conversation: &str, id: &str, more: &Value) -> Result<(), Refused> {
-        let (webhook, chat) =
-            self.0.state.read(|state| (state.webhook.clone(), state.conversations.get(conversation).cloned()));
-        let webhook = webhook.ok_or(Refused::NoWebhook)?;
+        let (chat, proof) = self.0.state.read(|state| (state.conversations.get(conversation).cloned(), state.proof));
         let chat = chat.ok_or(Refused::NoConversation)?;
-        let service_url = format!("{}/", self.0.url);
         let mut activity = json!({
             "type": kind, "id": id, "timestamp": self.0.clock.now().rfc3339(), "channelId": chat.channel,
-            "serviceUrl": service_url, "from": {"id": format!("user-{}", chat.name), "name": chat.name},
+            "serviceUrl": self.service_url(), "from": {"id": format!("user-{}", chat.name), "name": chat.name},
             "recipient": {"id": format!("28:{}", self.0.options.app_id), "name": "ShopBot"},
             "conversation": {"id": conversation},
         });
         if let (Some(activity), Some(more)) = (activity.as_object_mut(), more.as_object()) {
             activity.extend(more.clone());
         }
-        let answer = self
-            .0
-            .net
-            .call(Call {
-                method: "POST",
-                url: webhook,
-                headers: vec![
-                    ("Content-Type".to_owned(), "application/json".to_owned()),
-                    ("Authorization".to_owned(), format!("Bearer {}", self.sign(&service_url)?)),
-                ],
-                body: activity.to_string().into_bytes(),
-                reach: Reach::Configured,
-                timeout: Duration::from_secs(15),
-                answer_max_bytes: 64 * 1024,
-            })
-            .map_err(Refused::Net)?;
-        if !(200..300).contains(&answer.status) {
-            return Err(Refused::Status(answer.status));
-        }
-        self.touch(conversation, id, |said| said.taken = true);
-        Ok(())
-    }
-
-    /// A channel token (§2.2) for the bot.
-    fn sign(&self, service_url: &str) -> Result<String, Refused> {
-        let now = self.0.clock.now().secs();
-        let mut header = Header::new(Algorithm::RS256);
-        header.kid = Some("twin-1".to_owned());
-        let claims = json!({
-            "serviceurl": service_url, "nbf": now - 60, "exp": now + 3600, "iss": "https://api.botframework.com",
-            "aud": self.0.options.app_id,
-        });
-        jsonwebtoken::encode(&header, &claims, &self.0.key.0).map_err(|_| Refused::NoToken)
-    }
-}
-
-/// Why a customer's message did not reach the bot.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refused {
-    /// No address of the bot is set yet.
-    NoWebhook,
-    /// Nobody has written in that conversation.
-    NoConversation,
-    /// The token can't be signed.
-    NoToken,
-    /// No answer.
-    Net(NetError),
-    /// An answer other than 2xx.
-    Status(u16),
-}
-
-impl std::fmt::Display for Refused {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::NoWebhook => f.write_str("the bot has no messaging endpoint yet"),
-            Self::NoConversation => f.write_str("nobody has written in that conversation"),
-            Self::NoToken => f.write_str("the token can't be signed"),
-            Self::Net(error) => write!(f, "{error}"),
-            Self::Status(status) => write!(f, "the bot's endpoint answered {status}"),
+        match self.post_activity(&activity, proof)? {
+            (200..300, _) => Ok(()),
+            (status, _) => Err(Refused::Status(status)),
         }
     }
-}
 
-impl std::error::Error for Refused {}
+    /// Posts `activity` to the bot's endpoint exactly as it is, with a token of that kind for its `serviceUrl`. Gives
+    /// status and body of the answer, whatever they are.
+    pub fn post_activity(&self, activity: &Value, proof: Proof) -> Result<(u16, String), Refused> {
+        let webhook = self.0.state.read(|state| state.webhook.clone()).ok_or(Refused::NoWebhook)?;
+        let own = self.service_url();
+        let claims = Claims {
+            app_id: &self.0.options.app_id,
+            service_url: activity["serviceUrl"].as_str().unwrap_or(&own),
+            now: self.0.clock.now().secs(),
+        };
+        let ring = self.0.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let authorization = ring.authorization(proof, &claims).map_err(|_| Refused::NoToken)?;
+        // No lock is held across a call.
+        drop(ring);
+        let mut headers = vec![("Content-Type".to_owned(), "application/json; charset=utf-8".to_owned())];
+        headers.extend(authorization.map(|value| ("Authorization".to_owned(), value)));
+        let call = Call {
+            method: "POST",
+            url: webhook,
+            headers,
+            body: activity.to_string().into_bytes(),
+            reach: Reach::Configured,
+            timeout: Duration::from_secs(15),
+            answer_max_bytes: 64 * 1024,
+        };
+        let answer = self.0.net.call(call).map_err(Refused::Net)?;
+        Ok((answer.status, String::from_utf8_lossy(&answer.body).into_owned()))
+    }
 
-fn done(result: Result<(String, String), Refused>) -> Tell {
-    match result {
-        Ok((conversation, id)) => Tell::json(200, &json!({"conversation": conversation, "id": id})),
-        Err(refused) => Tell::json(502, &json!({"error": refused.to_string()})),
+    fn service_url(&self) -> String {
+        format!("{}/", self.0.url)
     }
 }
 
-fn said(id: String, body: &Value) -> Said {
-    let files = body["attachments"].as_array().into_iter().flatten().filter_map(|attachment| {
-        let url = attachment["contentUrl"].as_str()?;
-        Some((attachment["name"].as_str().unwrap_or("file").to_owned(), url.to_owned()))
-    });
-    Said {
-        id,
-        by_bot: true,
-        text: body["text"].as_str().unwrap_or_default().to_owned(),
-        files: files.collect(),
-        edited: false,
-        deleted: false,
-        taken: true,
+/// What a channel would call a file of that name.
+fn mime(name: &str) -> &'static str {
+    match name.rsplit('.').next().unwrap_or_default().to_lowercase().as_str() {
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "gif" => "image/gif",
+        "pdf" => "application/pdf",
+        _ => "application/octet-stream",
     }
 }
 
-fn shown(version: u64, state: &State) -> Value {
-    let chats: BTreeMap<_, _> = state
-        .conversations
-        .iter()
-        .map(|(id, chat)| {
-            let messages: Vec<_> = chat
-                .messages
-                .iter()
-                .map(|said| {
-                    let files: Vec<_> =
-                        said.files.iter().map(|(name, url)| json!({"name": name, "url": url})).collect();
-                    json!({"id": said.id, "bot": said.by_bot, "text": said.text, "files": files,
-                        "edited": said.edited, "deleted": said.deleted, "taken": said.taken})
-                })
-                .collect();
-            (id, json!({"channel": chat.channel, "name": chat.name, "messages": messages}))
-        })
-        .collect();
-    json!({"version": version, "channels": CHANNELS, "ready": state.webhook.is_some(), "chats": chats})
-}
+#[cfg(test)]
+mod tests;

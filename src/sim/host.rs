@@ -39,15 +39,21 @@ pub(super) struct Tell {
     pub status: u16,
     pub kind: &'static str,
     pub body: Vec<u8>,
+    /// Seconds in `Retry-After`.
+    pub retry_after: Option<u32>,
 }
 
 impl Tell {
+    pub(super) fn new(status: u16, kind: &'static str, body: Vec<u8>) -> Self {
+        Self { status, kind, body, retry_after: None }
+    }
+
     pub(super) fn json(status: u16, value: &serde_json::Value) -> Self {
-        Self { status, kind: "application/json", body: value.to_string().into_bytes() }
+        Self::new(status, "application/json", value.to_string().into_bytes())
     }
 
     pub(super) fn page(kind: &'static str, body: &[u8]) -> Self {
-        Self { status: 200, kind, body: body.to_vec() }
+        Self::new(200, kind, body.to_vec())
     }
 
     pub(super) fn missing() -> Self {
@@ -82,13 +88,19 @@ fn serve(mut request: tiny_http::Request, handler: &(impl Fn(Ask) -> Tell + ?Siz
     let authorization = request.headers().iter().find(|header| header.field.equiv("Authorization"));
     let authorization = authorization.map(|header| header.value.as_str().to_owned()).unwrap_or_default();
     let mut body = Vec::new();
+    let declared = request.body_length();
     if request.as_reader().take(BODY_MAX).read_to_end(&mut body).is_err() {
+        return;
+    }
+    // tiny_http hands a body that was cut short as if it were whole.
+    if declared.is_some_and(|declared| declared != body.len()) {
+        let _ = request.respond(tiny_http::Response::empty(400));
         return;
     }
     let method = request.method().as_str().to_owned();
     let tell = handler(Ask { method, path, query, authorization, body });
     let mut response = tiny_http::Response::from_data(tell.body).with_status_code(tell.status);
-    let policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:";
+    let policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data: http: https:";
     for (name, value) in [
         ("Content-Type", tell.kind),
         ("Cache-Control", "no-store"),
@@ -99,8 +111,24 @@ fn serve(mut request: tiny_http::Request, handler: &(impl Fn(Ask) -> Tell + ?Siz
             response = response.with_header(header);
         }
     }
+    if let Some(header) =
+        tell.retry_after.and_then(|secs| tiny_http::Header::from_bytes("Retry-After", secs.to_string()).ok())
+    {
+        response = response.with_header(header);
+    }
     // Whoever asked may be gone.
     let _ = request.respond(response);
+}
+
+/// How a request shall fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Strike {
+    /// The twin is down.
+    Down,
+    /// It broke: 500.
+    Broken,
+    /// It has had enough for now: 429 with `Retry-After`.
+    TooMany,
 }
 
 /// Decides which requests fail; the same sequence in every run.
@@ -108,17 +136,56 @@ fn serve(mut request: tiny_http::Request, handler: &(impl Fn(Ask) -> Tell + ?Siz
 pub(super) struct Dice(AtomicU64);
 
 impl Dice {
-    /// Waits as the faults say; true when this request shall fail.
-    pub(super) fn strike(&self, faults: &Faults) -> bool {
+    /// Waits as the faults say, then tells whether and how this request shall fail.
+    pub(super) fn strike(&self, faults: &Faults) -> Option<Strike> {
         if !faults.slow.is_zero() {
             // A channel that nobody sends to is a pause that needs no clock.
             let (_keep, pause) = crossbeam_channel::bounded::<()>(0);
             let _ = pause.recv_timeout(faults.slow.min(Duration::from_hours(1)));
         }
-        let number = self.0.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed);
-        let mixed = (number ^ (number >> 31)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 40;
-        #[expect(clippy::cast_precision_loss, reason = "24 bits fit")]
-        let share = mixed as f64 / f64::from(1 << 24);
-        faults.down || share < faults.fail_rate
+        if faults.down {
+            return Some(Strike::Down);
+        }
+        let number = self.0.fetch_add(1, Ordering::Relaxed);
+        // splitmix64: neighbours in, unrelated numbers out.
+        let mixed = number.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        let share = f64::from(u32::try_from(mixed >> 40).unwrap_or(0)) / f64::from(1 << 24);
+        (share < faults.fail_rate).then_some(if mixed & 1 == 0 { Strike::Broken } else { Strike::TooMany })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dice_keep_to_their_share() {
+        for (fail_rate, least, most) in [(0.0, 0, 0), (0.25, 200, 300), (1.0, 1000, 1000)] {
+            let (dice, faults) = (Dice::default(), Faults { fail_rate, ..Faults::default() });
+            let struck = (0..1000).filter(|_| dice.strike(&faults).is_some()).count();
+            assert!((least..=most).contains(&struck), "{fail_rate}: {struck}");
+        }
+        let faults = Faults { down: true, ..Faults::default() };
+        assert_eq!(Dice::default().strike(&faults), Some(Strike::Down));
+    }
+
+    #[test]
+    fn only_a_whole_body_reaches_the_handler() {
+        use std::io::Write;
+        let url = start(0, |ask| Tell::new(200, "text/plain", ask.body)).unwrap();
+        // Up to 1024 bytes tiny_http reads by itself and hangs up on a short body; longer ones reach us.
+        for (declared, sent, status) in
+            [(5, 5, Some("200")), (9, 5, None), (2000, 2000, Some("200")), (2000, 1500, Some("400"))]
+        {
+            let mut stream = std::net::TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
+            let body = "x".repeat(sent);
+            write!(stream, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {declared}\r\n\r\n{body}").unwrap();
+            stream.shutdown(std::net::Shutdown::Write).unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            assert_eq!(answer.split(' ').nth(1), status, "{declared} {sent}: {answer}");
+        }
     }
 }

@@ -27,6 +27,27 @@ pub struct Faults {
     pub fail_rate: f64,
 }
 
+impl Faults {
+    /// Takes what a control request names; other faults stay as they are.
+    fn update(&mut self, body: &serde_json::Value) {
+        let flag = |name: &str| body.get(name).and_then(serde_json::Value::as_bool);
+        self.down = flag("down").unwrap_or(self.down);
+        self.no_confirm = flag("no_confirm").unwrap_or(self.no_confirm);
+        if let Some(millis) = body.get("slow").and_then(serde_json::Value::as_u64) {
+            self.slow = Duration::from_millis(millis);
+        }
+        if let Some(share) = body.get("fail_rate").and_then(serde_json::Value::as_f64) {
+            self.fail_rate = share;
+        }
+    }
+
+    /// In the words of [`Self::update`].
+    fn shown(&self) -> serde_json::Value {
+        serde_json::json!({"down": self.down, "no_confirm": self.no_confirm, "fail_rate": self.fail_rate,
+            "slow": u64::try_from(self.slow.as_millis()).unwrap_or(u64::MAX)})
+    }
+}
+
 /// A state with a version that grows with each change; readers wait for the next one.
 #[derive(Debug, Default)]
 struct Watched<T> {

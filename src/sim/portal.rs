@@ -225,11 +225,11 @@ impl PortalTwin {
             return Tell::missing();
         }
         let faults = self.0.state.read(|state| state.faults.clone());
-        if self.0.dice.strike(&faults) {
-            return Tell { status: 503, kind: "text/html", body: b"<html>down on demand</html>".to_vec() };
+        if self.0.dice.strike(&faults).is_some() {
+            return Tell::new(503, "text/html", b"<html>down on demand</html>".to_vec());
         }
         let reply = self.push(&ask.body, &faults);
-        Tell { status: 200, kind: "application/x-javascript; charset=UTF-8", body: reply.to_string().into_bytes() }
+        Tell::new(200, "application/x-javascript; charset=UTF-8", reply.to_string().into_bytes())
     }
 
     /// One push, as the module's entry page handles it.
