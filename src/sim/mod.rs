@@ -6,7 +6,6 @@ pub mod args;
 pub mod bot_framework;
 mod host;
 pub mod portal;
-mod portal_wire;
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -5,7 +5,9 @@
 //! connection before the reply; below 20 a wrong signature is reported and the command carried out all the same; 23
 //! confirms by its reply alone.
 
-#![expect(clippy::indexing_slicing, reason = "a missing key of a JSON value is null, not a panic")]
+mod desk;
+mod page;
+mod wire;
 
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -13,12 +15,17 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
+pub use self::desk::{Entry, Mark, Talk};
+pub use self::wire::CallError;
+
+use self::desk::State;
+use self::wire::Wire;
 use super::host::{self, Ask, Dice, Tell};
-use super::portal_wire::{CallError, Wire};
-use super::{Faults, NEWS_WAIT, Watched};
+use super::{Faults, Watched};
 use crate::clock::Clock;
 use crate::net::Net;
-use crate::portals::boxed::php::{self, Value};
+use crate::portals::boxed::licence_id;
+use crate::portals::boxed::php::Value;
 use crate::portals::boxed::portal_side::{Identity, Push};
 
 /// The operator whose name stands before each message.
@@ -37,67 +44,6 @@ pub struct Options {
     pub server: String,
     /// Faults on demand.
     pub faults: Faults,
-}
-
-/// How far an operator's message has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mark {
-    /// Handed to the server.
-    Sending,
-    /// The channel has it.
-    Delivered,
-    /// It never will.
-    Failed,
-}
-
-/// A message on the desk.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// `im.message_id`.
-    pub id: i64,
-    /// An operator wrote it.
-    pub by_operator: bool,
-    /// BB-code as it stands now.
-    pub text: String,
-    /// Names and addresses of files.
-    pub files: Vec<(String, String)>,
-    /// External ids.
-    pub external: Vec<String>,
-    /// Delivery mark of operators' messages.
-    pub mark: Mark,
-    /// It was edited.
-    pub edited: bool,
-    /// It was deleted.
-    pub deleted: bool,
-}
-
-/// A conversation on the desk.
-#[derive(Clone, Debug)]
-pub struct Talk {
-    /// `im.chat_id`.
-    pub id: i64,
-    /// Virtual connector id.
-    pub connector: String,
-    /// Line.
-    pub line: String,
-    /// External chat id.
-    pub chat: String,
-    /// The customer's name.
-    pub name: String,
-    /// Messages in order.
-    pub entries: Vec<Entry>,
-    /// The old `recipient` and the `service_url`, mixed into what is sent (`portal-box-observed.md` §7).
-    way_back: Option<(Value, String)>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    faults: Faults,
-    talks: Vec<Talk>,
-    next: i64,
-    knows_connectors: bool,
-    deactivated: bool,
-    pushes: u64,
 }
 
 struct Inner {
@@ -135,7 +81,7 @@ impl PortalTwin {
         let inner = Inner {
             url,
             version: options.version.clone(),
-            wire: Wire { identity, server: options.server.clone() },
+            wire: Wire { identity, licence: licence_id(&options.license_key), server: options.server.clone() },
             clock,
             net,
             dice: Dice::default(),
@@ -158,7 +104,12 @@ impl PortalTwin {
 
     /// Whether the server said that the bot is connected elsewhere now.
     pub fn is_deactivated(&self) -> bool {
-        self.0.state.read(|state| state.deactivated)
+        self.0.state.read(|state| !state.deactivated.is_empty())
+    }
+
+    /// How many correctly formed pushes were carried out.
+    pub fn pushes(&self) -> u64 {
+        self.0.state.read(|state| state.pushes)
     }
 
     /// Every conversation.
@@ -188,9 +139,14 @@ impl PortalTwin {
 
     /// What the settings page does on the first save (`portal-box-observed.md` §4). Gives the webhook address.
     pub fn connect_bot(&self, line: &str, handle: &str, app_id: &str, app_secret: &str) -> Result<String, CallError> {
+        if !self.knows_connectors() {
+            return Err(CallError::Refused("the list of connectors can't be had, so its page offers none".to_owned()));
+        }
         let ask = |command: &str, args| self.0.wire.ask(self.0.net.as_ref(), command, "botframework", Some(line), args);
-        // Its reply is ignored by the portal, too.
-        let _ = ask("unregister", vec![]);
+        // Before 20 a new connection is cleared first, from 20 on an existing one; the reply is ignored.
+        if self.0.state.read(|state| state.connected.contains(line)) == (self.major() >= 20) {
+            let _ = ask("unregister", vec![]);
+        }
         let mut form = vec![
             ("bot_handle", Value::text(handle)),
             ("app_id", Value::text(app_id)),
@@ -213,8 +169,12 @@ impl PortalTwin {
         ask("testConnect", vec![])?;
         let page = ask("getAuthorizationInformation", vec![])?;
         ask("infoConnectLink", vec![])?;
-        self.0.state.change(|state| state.deactivated = false);
-        page["RESULT"]["URL_WEBHOOK"].as_str().map(str::to_owned).ok_or(CallError::NotJson)
+        self.0.state.change(|state| {
+            state.deactivated.remove(line);
+            state.connected.insert(line.to_owned());
+        });
+        let webhook = page.pointer("/RESULT/URL_WEBHOOK").and_then(Json::as_str);
+        webhook.map(str::to_owned).ok_or(CallError::NotJson)
     }
 
     fn answer(&self, ask: &Ask) -> Tell {
@@ -249,28 +209,30 @@ impl PortalTwin {
             "testConnect" if self.major() >= 23 => Ok(json!({"OK": true, "DATA": []})),
             "testConnect" => Ok(json!({"OK": true, "DATA": {"RESULT": "OK"}})),
             "receivingMessage" => {
+                if self.major() >= 20 && self.0.state.read(|state| state.deactivated.contains(&push.line)) {
+                    return Err("NOT_ACTIVE_LINE");
+                }
                 if faults.no_confirm {
                     return Err("NOT_CONFIRMED_ON_DEMAND");
                 }
                 if self.major() < 21 {
                     self.confirm(push);
                 }
-                for item in push.data.items() {
-                    self.take(push, item);
-                }
+                let now = self.0.clock.now();
+                self.0.state.change(|state| push.data.items().for_each(|item| state.take(push, item, now)));
                 Ok(json!({"OK": true, "DATA": []}))
             }
             "receivingStatusDelivery" => {
-                push.data.items().for_each(|item| self.delivered(item));
+                self.0.state.change(|state| push.data.items().for_each(|item| state.delivered(item)));
                 Ok(json!({"OK": true, "DATA": []}))
             }
             "receivingError" if self.major() >= 23 => {
-                push.data.items().for_each(|item| self.failed(item));
+                self.0.state.change(|state| push.data.items().for_each(|item| state.failed(item)));
                 Ok(json!({"OK": true, "DATA": []}))
             }
             "receivingStatusReading" => Ok(json!({"OK": true, "DATA": []})),
             "deactivateConnector" => {
-                self.0.state.change(|state| state.deactivated = true);
+                self.0.state.change(|state| state.deactivated.insert(push.line.clone()));
                 Ok(json!({"OK": true, "DATA": []}))
             }
             _ => Err("IMCONNECTOR_NOT_SPECIFIED_CORRECT_COMMAND"),
@@ -279,9 +241,9 @@ impl PortalTwin {
 
     /// `setStatusDelivered` for the whole packet, before any of it is processed, on a connection of its own.
     fn confirm(&self, push: &Push) {
-        if self.major() < 18 && !self.0.state.read(|state| state.knows_connectors) {
-            let list = self.0.wire.ask(self.0.net.as_ref(), "listConnector", "all", None, vec![]);
-            self.0.state.change(|state| state.knows_connectors = list.is_ok());
+        // A connector that the portal does not know of is never confirmed (`portal-box-observed.md` §6).
+        if !self.knows_connectors() {
+            return;
         }
         let names = push.data.items().map(|item| {
             let id = |outer: &str| item.get(outer).and_then(|value| value.get("id")).cloned().unwrap_or(Value::Null);
@@ -295,103 +257,21 @@ impl PortalTwin {
         }
     }
 
-    /// One message of a packet.
-    fn take(&self, push: &Push, item: &Value) {
-        let read = |path: [&str; 2]| item.get(path[0]).and_then(|value| value.get(path[1])).and_then(plain);
-        let (Some(chat), Some(user)) = (read(["chat", "id"]), read(["user", "id"])) else { return };
-        let external = read(["message", "id"]).unwrap_or_default();
-        let text = read(["message", "text"]).unwrap_or_default();
-        let files: Vec<(String, String)> = item
-            .get("message")
-            .and_then(|message| message.get("files"))
-            .into_iter()
-            .flat_map(Value::items)
-            .filter_map(|file| {
-                let url = file.get("url").and_then(plain)?;
-                Some((file.get("name").and_then(plain).unwrap_or_else(|| "file".to_owned()), url))
-            })
-            .collect();
-        let kind = item.get("type_message").and_then(plain).unwrap_or_else(|| "message".to_owned());
-        // A message without text and files is dropped, silently, like there.
-        if kind != "message_del" && text.is_empty() && files.is_empty() {
-            return;
+    /// 17.x works only with the server's list of connectors, which it asks for once.
+    fn knows_connectors(&self) -> bool {
+        if self.0.wire.identity.major() >= 18 || self.0.state.read(|state| state.knows_connectors) {
+            return true;
         }
-        let name = read(["user", "name"]).filter(|name| !name.is_empty()).unwrap_or(user);
-        self.0.state.change(|state| {
-            let talk = state.talk(push, &chat, &name);
-            if let (Some(recipient), Some(url)) = (item.get("recipient"), item.get("service_url").and_then(plain)) {
-                talk.way_back = Some((recipient.clone(), url));
-            }
-            let known = talk.entries.iter_mut().find(|entry| !entry.by_operator && entry.external.contains(&external));
-            match (kind.as_str(), known) {
-                ("message_update", Some(entry)) => (entry.text, entry.edited) = (text, true),
-                ("message_del", Some(entry)) => entry.deleted = true,
-                ("message", _) => {
-                    let entry = Entry {
-                        id: 0,
-                        by_operator: false,
-                        text,
-                        files,
-                        external: vec![external],
-                        mark: Mark::Delivered,
-                        edited: false,
-                        deleted: false,
-                    };
-                    talk.entries.push(entry);
-                    state.number_last(&push.connector, &chat);
-                }
-                _ => (),
-            }
-        });
-    }
-
-    fn delivered(&self, item: &Value) {
-        let id = item.get("im").and_then(|im| im.get("message_id")).and_then(plain).and_then(|id| id.parse().ok());
-        let ids: Vec<String> = item
-            .get("message")
-            .and_then(|message| message.get("id"))
-            .map(|ids| ids.items().filter_map(plain).collect())
-            .unwrap_or_default();
-        self.mark(id, Mark::Delivered, ids);
-    }
-
-    fn failed(&self, item: &Value) {
-        let id = item.get("messageId").and_then(plain).and_then(|id| id.parse().ok());
-        self.mark(id, Mark::Failed, Vec::new());
-    }
-
-    fn mark(&self, id: Option<i64>, mark: Mark, ids: Vec<String>) {
-        self.0.state.change(|state| {
-            let entry = state.talks.iter_mut().flat_map(|talk| &mut talk.entries).find(|entry| Some(entry.id) == id);
-            if let Some(entry) = entry {
-                entry.mark = mark;
-                if !ids.is_empty() {
-                    entry.external = ids;
-                }
-            }
-        });
+        let list = self.0.wire.ask(self.0.net.as_ref(), "listConnector", "all", None, vec![]);
+        self.0.state.change(|state| state.knows_connectors = list.is_ok());
+        list.is_ok()
     }
 
     /// An operator writes, maybe with a file as a link. Gives `im.message_id`.
     pub fn say(&self, talk: i64, text: &str, file: Option<(String, String)>) -> Result<i64, CallError> {
-        let Some((shape, id)) = self.0.state.change(|state| {
-            state.next += 1;
-            let id = state.next;
-            let talk = state.talks.iter_mut().find(|entry| entry.id == talk)?;
-            talk.entries.push(Entry {
-                id,
-                by_operator: true,
-                text: text.to_owned(),
-                files: file.clone().into_iter().collect(),
-                external: vec![],
-                mark: Mark::Sending,
-                edited: false,
-                deleted: false,
-            });
-            Some((talk.clone(), id))
-        }) else {
-            return Err(CallError::Refused("there is no such conversation".to_owned()));
-        };
+        let now = self.0.clock.now();
+        let written = self.0.state.change(|state| state.write(talk, text, file.clone(), now));
+        let (talk, id) = written.ok_or(CallError::NotThere("there is no such conversation"))?;
         let files = file.into_iter().map(|(name, link)| {
             Value::map([
                 ("name", Value::Str(name)),
@@ -407,7 +287,11 @@ impl PortalTwin {
             ("attachments", Value::list([])),
             ("params", Value::list([])),
         ]);
-        self.send("sendMessage", &shape, Value::Int(id), message)?;
+        if let Err(error) = self.send("sendMessage", &talk, &Value::Int(id), [message]) {
+            // The older client reports success whatever happens; here the desk is honest.
+            self.change(id, |entry| entry.mark = Mark::Failed);
+            return Err(error);
+        }
         Ok(id)
     }
 
@@ -417,7 +301,7 @@ impl PortalTwin {
         let ids = Value::list(entry.external.iter().map(Value::text));
         let message = Value::map([("id", ids), ("text", Value::Str(signed(text)))]);
         // Columns of the database come as text (`portal-box-observed.md` §1).
-        self.send("updateMessage", &talk, Value::text(id.to_string()), message)?;
+        self.send("updateMessage", &talk, &Value::text(id.to_string()), [message])?;
         self.change(id, |entry| {
             text.clone_into(&mut entry.text);
             entry.edited = true;
@@ -428,21 +312,14 @@ impl PortalTwin {
     /// An operator deletes a message that has been delivered: one element for each external id.
     pub fn delete(&self, id: i64) -> Result<i64, CallError> {
         let (talk, entry) = self.find(id)?;
-        for external in &entry.external {
-            let message = Value::map([("id", Value::text(external))]);
-            self.send("deleteMessage", &talk, Value::text(id.to_string()), message)?;
-        }
+        let messages = entry.external.iter().map(|external| Value::map([("id", Value::text(external))]));
+        self.send("deleteMessage", &talk, &Value::text(id.to_string()), messages)?;
         self.change(id, |entry| entry.deleted = true);
         Ok(id)
     }
 
     fn change(&self, id: i64, change: impl FnOnce(&mut Entry)) {
-        self.0.state.change(|state| {
-            if let Some(entry) = state.talks.iter_mut().flat_map(|talk| &mut talk.entries).find(|entry| entry.id == id)
-            {
-                change(entry);
-            }
-        });
+        self.0.state.change(|state| state.entry(id).map(change));
     }
 
     fn find(&self, id: i64) -> Result<(Talk, Entry), CallError> {
@@ -450,120 +327,36 @@ impl PortalTwin {
             .state
             .read(|state| {
                 state.talks.iter().find_map(|talk| {
-                    let entry = talk.entries.iter().find(|entry| entry.id == id && !entry.external.is_empty())?;
+                    let own = |entry: &&Entry| entry.id == id && entry.by_operator && !entry.external.is_empty();
+                    let entry = talk.entries.iter().find(own)?;
                     Some((talk.clone(), entry.clone()))
                 })
             })
-            .ok_or_else(|| CallError::Refused("the message has not been delivered".to_owned()))
+            .ok_or(CallError::NotThere("there is no such message of an operator, or it has not been delivered yet"))
     }
 
-    fn send(&self, command: &str, talk: &Talk, message_id: Value, message: Value) -> Result<(), CallError> {
-        let mut element = vec![
-            ("im", Value::map([("chat_id", Value::Int(talk.id)), ("message_id", message_id)])),
-            ("message", message),
-            ("chat", Value::map([("id", Value::text(&talk.chat))])),
-        ];
-        if let Some((recipient, service_url)) = &talk.way_back {
-            element.push(("from", recipient.clone()));
-            element.push(("service_url", Value::text(service_url)));
-        }
-        let args = vec![Value::list([Value::map(element)])];
-        self.0.wire.tell(self.0.net.as_ref(), command, &talk.connector, &talk.line, args)
-    }
-
-    /// The operator's page and what it asks for.
-    fn page(&self, ask: &Ask) -> Option<Tell> {
-        let body = || ask.json();
-        Some(match (ask.method.as_str(), ask.path.as_str()) {
-            ("GET", "/") => Tell::page("text/html; charset=utf-8", include_bytes!("pages/operator.html")),
-            ("GET", "/operator.js") => {
-                Tell::page("text/javascript; charset=utf-8", include_bytes!("pages/operator.js"))
+    /// One command about one chat, an element for each of `messages`.
+    fn send(
+        &self,
+        command: &str,
+        talk: &Talk,
+        message_id: &Value,
+        messages: impl IntoIterator<Item = Value>,
+    ) -> Result<(), CallError> {
+        let elements = messages.into_iter().map(|message| {
+            let mut element = vec![
+                ("im", Value::map([("chat_id", Value::Int(talk.id)), ("message_id", message_id.clone())])),
+                ("message", message),
+                ("chat", Value::map([("id", Value::text(&talk.chat))])),
+            ];
+            if let Some((recipient, service_url)) = &talk.way_back {
+                element.push(("from", recipient.clone()));
+                element.push(("service_url", Value::text(service_url)));
             }
-            ("GET", "/common.js") => Tell::page("text/javascript; charset=utf-8", include_bytes!("pages/common.js")),
-            ("GET", "/style.css") => Tell::page("text/css; charset=utf-8", include_bytes!("pages/style.css")),
-            ("GET", "/sim/state") => {
-                let after = ask.query("after").and_then(|text| text.parse().ok()).unwrap_or(0);
-                let shown = |version, state: &State| Tell::json(200, &self.shown(version, state));
-                self.0.state.news(after, NEWS_WAIT, shown)
-            }
-            ("POST", "/sim/say") => {
-                let body = body();
-                let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
-                let file = Some((text("file_name"), text("file"))).filter(|(_, link)| !link.is_empty());
-                done(self.say(body["talk"].as_i64().unwrap_or(0), &text("text"), file))
-            }
-            ("POST", "/sim/edit") => {
-                let body = body();
-                done(self.edit(body["id"].as_i64().unwrap_or(0), body["text"].as_str().unwrap_or_default()))
-            }
-            ("POST", "/sim/delete") => done(self.delete(body()["id"].as_i64().unwrap_or(0))),
-            _ => return None,
-        })
-    }
-
-    fn shown(&self, version: u64, state: &State) -> Json {
-        let talks: Vec<_> = state
-            .talks
-            .iter()
-            .map(|talk| {
-                let entries: Vec<_> = talk
-                    .entries
-                    .iter()
-                    .map(|entry| {
-                        let files: Vec<_> =
-                            entry.files.iter().map(|(name, url)| json!({"name": name, "url": url})).collect();
-                        let mark = match entry.mark {
-                            Mark::Sending => "sending",
-                            Mark::Delivered => "delivered",
-                            Mark::Failed => "failed",
-                        };
-                        json!({"id": entry.id, "operator": entry.by_operator, "text": entry.text, "files": files,
-                            "mark": mark, "edited": entry.edited, "deleted": entry.deleted})
-                    })
-                    .collect();
-                json!({"id": talk.id, "connector": talk.connector, "name": talk.name, "entries": entries})
-            })
-            .collect();
-        json!({"version": version, "module": self.0.version, "deactivated": state.deactivated, "talks": talks})
-    }
-}
-
-impl State {
-    /// The conversation of a push, made when it is new.
-    fn talk(&mut self, push: &Push, chat: &str, name: &str) -> &mut Talk {
-        let at = self.talks.iter().position(|talk| talk.connector == push.connector && talk.chat == chat);
-        let at = at.unwrap_or_else(|| {
-            self.next += 1;
-            self.talks.push(Talk {
-                id: self.next,
-                connector: push.connector.clone(),
-                line: push.line.clone(),
-                chat: chat.to_owned(),
-                name: name.to_owned(),
-                entries: Vec::new(),
-                way_back: None,
-            });
-            self.talks.len() - 1
+            Value::map(element)
         });
-        self.talks.get_mut(at).expect("found or pushed just now")
-    }
-
-    fn number_last(&mut self, connector: &str, chat: &str) {
-        self.next += 1;
-        let id = self.next;
-        let talk = self.talks.iter_mut().find(|talk| talk.connector == connector && talk.chat == chat);
-        if let Some(entry) = talk.and_then(|talk| talk.entries.last_mut()) {
-            entry.id = id;
-        }
-    }
-}
-
-/// A scalar as text.
-fn plain(value: &php::Value) -> Option<String> {
-    match value {
-        Value::Str(text) => Some(text.clone()),
-        Value::Int(number) => Some(number.to_string()),
-        Value::Null | Value::Bool(_) | Value::Float(_) | Value::Array(_) => None,
+        let args = vec![Value::list(elements)];
+        self.0.wire.tell(self.0.net.as_ref(), command, &talk.connector, &talk.line, args)
     }
 }
 
@@ -572,9 +365,5 @@ fn signed(text: &str) -> String {
     if text.is_empty() { format!("[b]{OPERATOR}:[/b]") } else { format!("[b]{OPERATOR}:[/b][br] {text}") }
 }
 
-fn done(result: Result<i64, CallError>) -> Tell {
-    match result {
-        Ok(id) => Tell::json(200, &json!({"id": id})),
-        Err(error) => Tell::json(502, &json!({"error": error.to_string()})),
-    }
-}
+#[cfg(test)]
+mod tests;

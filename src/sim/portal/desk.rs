@@ -1,0 +1,226 @@
+//! What the portal's twin remembers: conversations, their messages and how far each has come. Pure: no network here.
+
+use std::collections::BTreeSet;
+
+use crate::clock::UnixMillis;
+use crate::portals::boxed::php::Value;
+use crate::portals::boxed::portal_side::Push;
+use crate::sim::Faults;
+
+/// How far an operator's message has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// Handed to the server.
+    Sending,
+    /// The channel has it.
+    Delivered,
+    /// It never will.
+    Failed,
+}
+
+impl Mark {
+    /// The word that the page and the control answers use.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Sending => "sending",
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// A message on the desk.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// `im.message_id`.
+    pub id: i64,
+    /// When it came to the desk.
+    pub at: UnixMillis,
+    /// An operator wrote it.
+    pub by_operator: bool,
+    /// BB-code as it stands now.
+    pub text: String,
+    /// Names and addresses of files.
+    pub files: Vec<(String, String)>,
+    /// External ids.
+    pub external: Vec<String>,
+    /// Delivery mark of operators' messages.
+    pub mark: Mark,
+    /// It was edited.
+    pub edited: bool,
+    /// It was deleted.
+    pub deleted: bool,
+}
+
+/// A conversation on the desk.
+#[derive(Clone, Debug)]
+pub struct Talk {
+    /// `im.chat_id`.
+    pub id: i64,
+    /// Virtual connector id.
+    pub connector: String,
+    /// Line.
+    pub line: String,
+    /// External chat id.
+    pub chat: String,
+    /// External user id; the portal's key of a user is `connector|user`.
+    pub user: String,
+    /// The customer's name.
+    pub name: String,
+    /// Messages in order.
+    pub entries: Vec<Entry>,
+    /// The old `recipient` and the `service_url`, mixed into what is sent (`portal-box-observed.md` §7).
+    pub(super) way_back: Option<(Value, String)>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub faults: Faults,
+    pub talks: Vec<Talk>,
+    pub next: i64,
+    pub knows_connectors: bool,
+    /// Lines that the settings page has connected.
+    pub connected: BTreeSet<String>,
+    /// Lines whose bot is connected elsewhere now.
+    pub deactivated: BTreeSet<String>,
+    pub pushes: u64,
+}
+
+impl State {
+    /// One message of a packet, taken as the module takes it: what it can't use is dropped without a word.
+    pub(super) fn take(&mut self, push: &Push, item: &Value, at: UnixMillis) {
+        let read = |outer: &str, inner: &str| item.get(outer).and_then(|value| value.get(inner)).and_then(plain);
+        let (Some(chat), Some(user)) = (read("chat", "id"), read("user", "id")) else { return };
+        let external = read("message", "id").unwrap_or_default();
+        let text = read("message", "text").unwrap_or_default();
+        let files = files(item);
+        let kind = item.get("type_message").and_then(plain).unwrap_or_else(|| "message".to_owned());
+        if kind != "message_del" && text.is_empty() && files.is_empty() {
+            return;
+        }
+        let names = [read("user", "name"), read("user", "last_name")];
+        let name = names.into_iter().flatten().filter(|name| !name.is_empty()).collect::<Vec<_>>().join(" ");
+        self.next += 1;
+        let id = self.next;
+        let talk = self.talk(push, &chat, &user, if name.is_empty() { "Guest" } else { &name });
+        if let (Some(recipient), Some(url)) = (item.get("recipient"), item.get("service_url").and_then(plain)) {
+            talk.way_back = Some((recipient.clone(), url));
+        }
+        let known = talk.entries.iter_mut().find(|entry| !entry.by_operator && entry.external.contains(&external));
+        match (kind.as_str(), known) {
+            ("message_update", Some(entry)) => (entry.text, entry.edited) = (text, true),
+            ("message_del", Some(entry)) => entry.deleted = true,
+            // Nothing tells a repeat from a new message there: it shows twice.
+            ("message", _) => talk.entries.push(Entry {
+                id,
+                at,
+                by_operator: false,
+                text,
+                files,
+                external: vec![external],
+                mark: Mark::Delivered,
+                edited: false,
+                deleted: false,
+            }),
+            _ => (),
+        }
+    }
+
+    /// One element of `receivingStatusDelivery`.
+    pub(super) fn delivered(&mut self, item: &Value) {
+        let id = item.get("im").and_then(|im| im.get("message_id")).and_then(number);
+        let ids = item.get("message").and_then(|message| message.get("id"));
+        let ids: Vec<String> = ids.map(|ids| ids.items().filter_map(plain).collect()).unwrap_or_default();
+        self.mark(id, Mark::Delivered, ids);
+    }
+
+    /// One element of `receivingError`.
+    pub(super) fn failed(&mut self, item: &Value) {
+        self.mark(item.get("messageId").and_then(number), Mark::Failed, Vec::new());
+    }
+
+    fn mark(&mut self, id: Option<i64>, mark: Mark, ids: Vec<String>) {
+        if let Some(entry) = id.and_then(|id| self.entry(id)) {
+            entry.mark = mark;
+            if !ids.is_empty() {
+                entry.external = ids;
+            }
+        }
+    }
+
+    /// The message of that id.
+    pub(super) fn entry(&mut self, id: i64) -> Option<&mut Entry> {
+        self.talks.iter_mut().flat_map(|talk| &mut talk.entries).find(|entry| entry.id == id)
+    }
+
+    /// An operator's new message; gives its conversation and its id, nothing when there is no such conversation.
+    pub(super) fn write(
+        &mut self,
+        talk: i64,
+        text: &str,
+        file: Option<(String, String)>,
+        at: UnixMillis,
+    ) -> Option<(Talk, i64)> {
+        self.next += 1;
+        let id = self.next;
+        let talk = self.talks.iter_mut().find(|entry| entry.id == talk)?;
+        talk.entries.push(Entry {
+            id,
+            at,
+            by_operator: true,
+            text: text.to_owned(),
+            files: file.into_iter().collect(),
+            external: Vec::new(),
+            mark: Mark::Sending,
+            edited: false,
+            deleted: false,
+        });
+        Some((talk.clone(), id))
+    }
+
+    /// The conversation of a push, made when it is new.
+    fn talk(&mut self, push: &Push, chat: &str, user: &str, name: &str) -> &mut Talk {
+        let same = |talk: &Talk| talk.connector == push.connector && talk.line == push.line && talk.chat == chat;
+        let at = self.talks.iter().position(same);
+        let at = at.unwrap_or_else(|| {
+            self.next += 1;
+            self.talks.push(Talk {
+                id: self.next,
+                connector: push.connector.clone(),
+                line: push.line.clone(),
+                chat: chat.to_owned(),
+                user: user.to_owned(),
+                name: name.to_owned(),
+                entries: Vec::new(),
+                way_back: None,
+            });
+            self.talks.len() - 1
+        });
+        self.talks.get_mut(at).expect("found or pushed just now")
+    }
+}
+
+/// Names and addresses of a message's files.
+fn files(item: &Value) -> Vec<(String, String)> {
+    let files = item.get("message").and_then(|message| message.get("files"));
+    let files = files.into_iter().flat_map(Value::items);
+    let named = files.filter_map(|file| {
+        let url = file.get("url").and_then(plain)?;
+        Some((file.get("name").and_then(plain).unwrap_or_else(|| "file".to_owned()), url))
+    });
+    named.collect()
+}
+
+/// A scalar as text; the stub for an empty value is one (`portal-box.md` §2.3).
+fn plain(value: &Value) -> Option<String> {
+    match value {
+        Value::Str(text) if text == "#EMPTY#" => Some(String::new()),
+        Value::Str(text) => Some(text.clone()),
+        Value::Int(number) => Some(number.to_string()),
+        Value::Null | Value::Bool(_) | Value::Float(_) | Value::Array(_) => None,
+    }
+}
+
+fn number(value: &Value) -> Option<i64> {
+    plain(value)?.parse().ok()
+}

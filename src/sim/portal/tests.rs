@@ -1,0 +1,280 @@
+//! The twin against a server that only writes down what it is sent.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, unbounded};
+
+use super::*;
+use crate::clock::SystemClock;
+use crate::net::Out;
+use crate::portals::boxed::form::Form;
+use crate::portals::boxed::key_md5;
+
+const KEY: &str = "TEST-LICENCE-KEY-0001";
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Head and body of one request as they came over the wire.
+struct Heard {
+    head: String,
+    form: Form,
+}
+
+impl Heard {
+    fn command(&self) -> &str {
+        self.form.get("BX_COMMAND").unwrap()
+    }
+}
+
+/// Answers every command with what the settings page needs; the requests come out of the channel in order.
+fn server() -> (String, Receiver<Heard>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (told, heard) = unbounded();
+    let _: JoinHandle<()> = std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let (head, body) = request(&mut stream);
+            let _ = told.send(Heard { head, form: Form::decode(&body).unwrap() });
+            let reply = r#"{"OK":true,"DATA":{"RESULT":{"URL_WEBHOOK":"http://x/imwebhook/?hash=1"}}}"#;
+            let length = reply.len();
+            // Whoever does not wait for the answer has gone.
+            let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{reply}");
+        }
+    });
+    (url, heard)
+}
+
+fn request(stream: &mut impl Read) -> (String, Vec<u8>) {
+    let mut bytes = Vec::new();
+    let mut byte = [0; 1];
+    while !bytes.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).unwrap();
+        bytes.extend(byte);
+    }
+    let head = String::from_utf8(bytes).unwrap();
+    let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    stream.read_exact(&mut body).unwrap();
+    (head, body)
+}
+
+fn twin(version: &str, server: &str) -> PortalTwin {
+    let options = Options {
+        port: 0,
+        license_key: KEY.to_owned(),
+        version: version.to_owned(),
+        server: server.to_owned(),
+        faults: Faults::default(),
+    };
+    PortalTwin::start(&options, Arc::new(SystemClock::new()), Arc::new(Out::new(Vec::new(), &[]).unwrap())).unwrap()
+}
+
+/// A push of the server, signed with the key of `license_key`.
+fn push(license_key: &str, command: &str, data: &Value) -> Vec<u8> {
+    use base64::Engine;
+    let data = base64::engine::general_purpose::STANDARD.encode(crate::portals::boxed::php::encode(data));
+    let fields = [
+        ("BX_COMMAND", command),
+        ("BX_TYPE", "CP"),
+        ("BX_VERSION", "1"),
+        ("CONNECTOR", "botframework.msteams"),
+        ("LINE", "3"),
+        ("DATA", &data),
+    ];
+    let mut form = Form(fields.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec());
+    form.sign(&key_md5(license_key));
+    form.encode().into_bytes()
+}
+
+fn message(kind: &str, text: &str) -> Value {
+    let id = |id: &str| Value::map([("id", Value::text(id))]);
+    Value::list([Value::map([
+        ("user", Value::map([("id", Value::text("29:u")), ("name", Value::text("Ben"))])),
+        ("message", Value::map([("id", Value::Int(42)), ("text", Value::text(text))])),
+        ("chat", id("a:1")),
+        ("type_message", Value::text(kind)),
+        ("recipient", id("28:bot")),
+        ("service_url", Value::text("https://smba.example.com/")),
+    ])])
+}
+
+fn post(twin: &PortalTwin, body: Vec<u8>) -> (u16, Json) {
+    let call = crate::net::Call {
+        method: "POST",
+        url: format!("{}/pub/imconnector/", twin.url()),
+        headers: vec![("Content-Type".to_owned(), "application/x-www-form-urlencoded".to_owned())],
+        body,
+        reach: crate::net::Reach::Configured,
+        timeout: LIMIT,
+        answer_max_bytes: 65_536,
+    };
+    let answer = twin.0.net.call(call).unwrap();
+    (answer.status, serde_json::from_slice(&answer.body).unwrap_or_default())
+}
+
+/// The commands that a push brings about, seen before its reply: `portal-box.md` §8.
+#[test]
+fn each_version_confirms_in_its_own_way() {
+    for (version, before_the_reply) in [
+        ("17.0.14", &["listConnector", "setStatusDelivered"][..]),
+        ("18.7.200", &["setStatusDelivered"]),
+        ("20.0.75", &["setStatusDelivered"]),
+        ("23.100.0", &[]),
+    ] {
+        let (url, heard) = server();
+        let twin = twin(version, &url);
+        let (status, reply) = post(&twin, push(KEY, "receivingMessage", &message("message", "Hi")));
+        assert_eq!((status, &reply), (200, &json!({"OK": true, "DATA": []})), "{version}");
+        for command in before_the_reply {
+            let heard = heard.recv_timeout(LIMIT).unwrap();
+            assert_eq!(heard.command(), *command, "{version}");
+            assert!(heard.form.is_signed_with(&key_md5(KEY)), "{version}");
+        }
+        assert!(heard.try_recv().is_err(), "{version} says nothing more");
+        let talk = twin.talks().remove(0);
+        assert_eq!((talk.name.as_str(), talk.entries[0].text.as_str()), ("Ben", "Hi"), "{version}");
+    }
+}
+
+/// The confirmation carries the ids with the types they were pushed with (`portal-box-observed.md` §6).
+#[test]
+fn a_confirmation_gives_the_ids_back_as_they_came() {
+    use base64::Engine;
+    let (url, heard) = server();
+    let twin = twin("20.0.75", &url);
+    post(&twin, push(KEY, "receivingMessage", &message("message", "Hi")));
+    let data = heard.recv_timeout(LIMIT).unwrap().form.get("DATA").unwrap().to_owned();
+    let bytes = base64::engine::general_purpose::STANDARD.decode(data).unwrap();
+    let expected =
+        r#"a:1:{i:0;a:1:{i:0;a:2:{s:4:"chat";a:1:{s:2:"id";s:3:"a:1";}s:7:"message";a:1:{s:2:"id";i:42;}}}}"#;
+    assert_eq!(String::from_utf8(bytes).unwrap(), expected);
+}
+
+#[test]
+fn a_wrong_signature_stops_nothing_before_version_20() {
+    for (version, taken) in [("17.0.14", 1), ("18.7.200", 1), ("20.0.75", 0), ("23.100.0", 0)] {
+        let (url, _heard) = server();
+        let twin = twin(version, &url);
+        let (_, reply) = post(&twin, push("ANOTHER-KEY", "receivingMessage", &message("message", "Hi")));
+        assert_eq!(reply["ERROR"][0]["CODE"], "LICENCE_ERROR", "{version}");
+        assert_eq!(twin.talks().len(), taken, "{version}");
+    }
+}
+
+#[test]
+fn faults_are_seen_on_the_wire() {
+    let (url, heard) = server();
+    let twin = twin("20.0.75", &url);
+    let hello = || push(KEY, "receivingMessage", &message("message", "Hi"));
+    twin.set_faults(Faults { down: true, ..Faults::default() });
+    assert_eq!(post(&twin, hello()).0, 503);
+    twin.set_faults(Faults { no_confirm: true, ..Faults::default() });
+    assert_eq!(post(&twin, hello()).1["OK"], false);
+    assert!(twin.talks().is_empty() && heard.try_recv().is_err());
+    twin.set_faults(Faults::default());
+    assert_eq!(post(&twin, hello()).1["OK"], true);
+}
+
+#[test]
+fn edits_deletions_and_marks_find_their_message() {
+    let (url, heard) = server();
+    let twin = twin("23.100.0", &url);
+    post(&twin, push(KEY, "receivingMessage", &message("message", "Hi")));
+    post(&twin, push(KEY, "receivingMessage", &message("message_update", "Hello")));
+    let talk = twin.talks().remove(0);
+    assert!(talk.entries[0].edited && talk.entries[0].text == "Hello");
+    post(&twin, push(KEY, "receivingMessage", &message("message_del", "")));
+    assert!(twin.talks()[0].entries[0].deleted);
+
+    let id = twin.say(talk.id, "Yes", None).unwrap();
+    assert_eq!(heard.recv_timeout(LIMIT).unwrap().command(), "sendMessage");
+    assert!(matches!(twin.edit(id, "No"), Err(CallError::NotThere(_))), "not before it is delivered");
+    let ids = Value::list([Value::text("e1"), Value::text("e2")]);
+    let delivered = Value::list([Value::map([
+        ("im", Value::map([("chat_id", Value::Int(talk.id)), ("message_id", Value::Int(id))])),
+        ("message", Value::map([("id", ids), ("date", Value::Int(1))])),
+        ("chat", Value::map([("id", Value::text("a:1"))])),
+    ])]);
+    post(&twin, push(KEY, "receivingStatusDelivery", &delivered));
+    let entry = twin.talks()[0].entries[1].clone();
+    assert_eq!((entry.mark, entry.external), (Mark::Delivered, vec!["e1".to_owned(), "e2".to_owned()]));
+    twin.delete(id).unwrap();
+    assert_eq!(heard.recv_timeout(LIMIT).unwrap().command(), "deleteMessage");
+    assert!(heard.try_recv().is_err(), "one command for all external ids");
+}
+
+/// `portal-box-observed.md` §1 and §4, byte for byte where the portal's bytes are known.
+#[test]
+fn the_settings_page_calls_in_the_observed_order() {
+    for (version, first) in
+        [("17.0.14", &["listConnector", "unregister"][..]), ("18.7.200", &["unregister"]), ("20.0.75", &[])]
+    {
+        let (url, heard) = server();
+        let twin = twin(version, &format!("{url}/prefix"));
+        let webhook = twin.connect_bot("3", "shop", "id", "secret").unwrap();
+        assert_eq!(webhook, "http://x/imwebhook/?hash=1");
+        let rest = ["saveSettingsBotFramework", "testConnect", "getAuthorizationInformation", "infoConnectLink"];
+        for command in first.iter().copied().chain(rest) {
+            let heard = heard.recv_timeout(LIMIT).unwrap();
+            assert_eq!(heard.command(), command, "{version}");
+            let licence =
+                if version == "17.0.14" { "" } else { "x-bitrix-licence: 13333e2802122d439634aeab0944c696\r\n" };
+            let head = format!(
+                "POST /prefix/imwebhook/portal.php HTTP/1.0\r\nUser-Agent: Bitrix Connector Client\r\n{licence}\
+                 Host: 127.0.0.1\r\nConnection: close\r\nAccept: */*\r\nAccept-Language: en\r\n\
+                 Content-Type: application/x-www-form-urlencoded\r\nContent-Length: "
+            );
+            assert!(heard.head.starts_with(&head), "{}", heard.head);
+        }
+    }
+}
+
+#[test]
+fn a_line_that_was_taken_over_refuses_from_version_20_on() {
+    for (version, code) in [("18.7.200", Json::Null), ("20.0.75", json!("NOT_ACTIVE_LINE"))] {
+        let (url, _heard) = server();
+        let twin = twin(version, &url);
+        post(&twin, push(KEY, "deactivateConnector", &Value::list([])));
+        assert!(twin.is_deactivated());
+        let (_, reply) = post(&twin, push(KEY, "receivingMessage", &message("message", "Hi")));
+        assert_eq!(reply.pointer("/ERROR/0/CODE").cloned().unwrap_or_default(), code, "{version}");
+    }
+}
+
+#[test]
+fn rubbish_is_answered_in_the_protocol() {
+    let (url, _heard) = server();
+    let twin = twin("20.0.75", &url);
+    for body in [&b""[..], b"\xff\xfe", b"BX_COMMAND=x&BX_COMMAND=y", b"{}"] {
+        let (status, reply) = post(&twin, body.to_vec());
+        assert_eq!((status, &reply["OK"]), (200, &Json::Bool(false)), "{body:?}");
+    }
+}
+
+/// The module takes any certificate and does not wait (`portal-box-observed.md` §1, §2).
+#[test]
+fn a_no_wait_command_arrives_whole_over_tls() {
+    use rustls::pki_types::PrivateKeyDer;
+    let pair = rcgen::generate_simple_self_signed(vec!["somebody.example.com".to_owned()]).unwrap();
+    let key = PrivateKeyDer::Pkcs8(pair.signing_key.serialize_der().into());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let mut config = builder.with_no_client_auth().with_single_cert(vec![pair.cert.der().clone()], key).unwrap();
+    config.send_tls13_tickets = 0;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let (told, heard) = unbounded();
+    std::thread::spawn(move || {
+        let (tcp, _) = listener.accept().unwrap();
+        let session = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+        let _ = told.send(request(&mut rustls::StreamOwned::new(session, tcp)));
+    });
+    let twin = twin("20.0.75", &url);
+    let long = "long ".repeat(100_000);
+    let message = Value::map([("text", Value::text(long))]);
+    twin.0.wire.tell(twin.0.net.as_ref(), "sendMessage", "botframework.msteams", "3", vec![message]).unwrap();
+    let (_, body) = heard.recv_timeout(LIMIT).unwrap();
+    assert!(Form::decode(&body).unwrap().is_signed_with(&key_md5(KEY)));
+}
