@@ -21,7 +21,7 @@ run() { "$program" --config "$place/t.toml" "$@"; }
 echo BENCH-LICENCE-KEY-0001 >"$place/licence"
 echo s3cret >"$place/secret"
 started() { for _ in $(seq 200); do grep -q ready "$1" && return; read -rt 0.05 <> <(:) || true; done; echo "not ready" >&2; exit 1; }
-run serve >"$place/serve" 2>"$place/serve.log" & pids+=($!); server=$!
+"$program" --config "$place/t.toml" serve >"$place/serve" 2>"$place/serve.log" & pids+=($!); server=$!
 started "$place/serve"
 public=$(sed 's/.*public=\([^ ]*\).*/\1/' "$place/serve") admin=$(sed 's/.*admin=//' "$place/serve")
 "$program" sim portal --server "$public" --license-key-file "$place/licence" --module 23.100.0 >"$place/portal" & pids+=($!)
