@@ -130,6 +130,9 @@ pub struct ChatRecord {
     pub data: String,
     /// The customer or the channel ended the chat.
     pub closed: bool,
+    /// Made from something the customer did. An event of the channel or of the bot itself knows less of the chat: it makes
+    /// a missing record, but leaves the data of one that is there.
+    pub by_customer: bool,
 }
 
 /// What a webhook came to.

@@ -283,8 +283,10 @@ const PUT_CHAT: &str = "
     insert into chats (line_id, chat, connector, data, closed, updated_at)
     values (:line, :chat, :connector, :data, :closed, :now)
     on conflict do update
-       set connector = excluded.connector, data = excluded.data, closed = excluded.closed, updated_at = excluded.updated_at
-     where data is not excluded.data or closed is not excluded.closed or connector is not excluded.connector";
+       set connector = excluded.connector, data = case when :whole then excluded.data else data end,
+           closed = excluded.closed, updated_at = excluded.updated_at
+     where (:whole and data is not excluded.data)
+        or closed is not excluded.closed or connector is not excluded.connector";
 
 /// Remembers what a later send into a chat needs; unchanged data costs no write.
 pub fn put_chat(tx: &Tx<'_>, line: LineId, chat: &ChatRecord) -> Result<()> {
@@ -292,7 +294,7 @@ pub fn put_chat(tx: &Tx<'_>, line: LineId, chat: &ChatRecord) -> Result<()> {
         .prepare_cached(PUT_CHAT)?
         .execute(named_params! {
             ":line": line.0, ":chat": chat.chat, ":connector": chat.connector,
-            ":data": chat.data, ":closed": chat.closed, ":now": tx.now.0,
+            ":data": chat.data, ":closed": chat.closed, ":whole": chat.by_customer, ":now": tx.now.0,
         })
         .map(drop)
 }
@@ -306,6 +308,7 @@ pub fn chat(db: &Connection, line: LineId, chat: &str) -> Result<Option<ChatReco
                 connector: row.get("connector")?,
                 data: row.get("data")?,
                 closed: row.get("closed")?,
+                by_customer: true,
             })
         })
         .optional()
@@ -368,4 +371,49 @@ pub fn note_attempt(tx: &Tx<'_>, line: LineId, millis: i64, messages: usize, out
         ":messages": i64::try_from(messages).unwrap_or(i64::MAX), ":outcome": outcome,
     })?;
     db.prepare_cached(TRIM)?.execute(named_params! {":line": line.0, ":keep": keep}).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::store::{Store, Writer};
+
+    /// A membership event, which names no customer, must not take the customer from the record.
+    #[test]
+    fn an_event_of_the_channel_leaves_the_customers_data() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let (writer, thread) = Writer::start(store.writing().unwrap(), Arc::new(SystemClock::new()), || ()).unwrap();
+        let record = |data: &str, by_customer: bool, closed: bool| ChatRecord {
+            chat: "c".into(),
+            connector: "x".into(),
+            data: data.into(),
+            closed,
+            by_customer,
+        };
+        let id = writer
+            .write(Duration::from_secs(5), move |tx| {
+                let new = NewPortal {
+                    name: "p".into(),
+                    protocol: "box",
+                    url: "https://p.test".into(),
+                    licence: "l".into(),
+                    key: Secret::new("k"),
+                };
+                let portal = add_portal(tx.db(), &new, tx.now)?;
+                let line = ensure_line(tx, portal, "x", "1", "h")?.id;
+                put_chat(tx, line, &record("first event", false, false))?;
+                put_chat(tx, line, &record("customer", true, false))?;
+                put_chat(tx, line, &record("later event", false, true))?;
+                Ok(line)
+            })
+            .unwrap();
+        thread.stop();
+        let found = chat(&store.reading().unwrap(), id, "c").unwrap().unwrap();
+        assert_eq!((found.data.as_str(), found.closed), ("customer", true));
+    }
 }

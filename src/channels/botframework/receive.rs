@@ -102,17 +102,14 @@ fn record(activity: &Activity, connector: &str, chat: &str, now: UnixMillis) -> 
         && activity.members_removed.iter().any(|member| member.id == activity.recipient.id);
     let left = matches!(activity.kind.as_str(), "contactRelationUpdate" | "installationUpdate")
         && matches!(activity.action.as_str(), "remove" | "remove-upgrade");
+    let by_customer = activity.kind.starts_with("message") || activity.kind == "typing";
     let data = ChatData {
         channel: activity.channel_id.clone(),
         service_url: activity.service_url.clone(),
         conversation: activity.conversation.clone(),
         bot: activity.recipient.clone(),
         // Events come from the channel or the bot itself; only who writes is a customer.
-        user: if activity.kind.starts_with("message") || activity.kind == "typing" {
-            activity.from.clone()
-        } else {
-            Account::default()
-        },
+        user: if by_customer { activity.from.clone() } else { Account::default() },
         locale: activity.locale.clone(),
         proved_at: now.0,
     };
@@ -121,6 +118,7 @@ fn record(activity: &Activity, connector: &str, chat: &str, now: UnixMillis) -> 
         connector: connector.to_owned(),
         data: serde_json::to_string(&data).unwrap_or_default(),
         closed: removed || left || activity.kind == "endOfConversation",
+        by_customer,
     }
 }
 
