@@ -1,20 +1,20 @@
-//! The front: one thread on which hyper frames the requests of both ports, the only asynchronous file. It limits and
-//! times everything a stranger controls and hands whole requests to the synchronous pool (`limits.md` A, decision).
+//! The front: one thread on which hyper frames the requests of both ports. It limits and times everything a stranger
+//! controls and hands whole requests to the synchronous pool (`limits.md` A, decision).
 //!
 //! Three things are not hyper's defaults. A client that closes or resets after its last byte does not cancel its
-//! request: on the reading side a reset looks like an end, and a half-closed connection is served. Waiting for a
-//! request, for its head, for its body and for the answer to be taken have a deadline each. And an answer to a chunked
-//! request closes the connection, so that no two parties can disagree about where the next one begins.
+//! request: a half-closed connection is served, and below everything else a reset looks like an end (`watched`). Waiting
+//! for a request, for its head, for its body and for the answer to be taken have a deadline each. And an answer to a
+//! chunked request closes the connection, so that no two parties can disagree about where the next one begins: hyper
+//! hides a `Content-Length` that stood beside the encoding, so such a request can't be told from a chunked one.
 
 use std::convert::Infallible;
-use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::Ordering;
+use std::task::Context;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -23,15 +23,17 @@ use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncWrite;
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
 use tokio::sync::{Semaphore, watch};
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use super::watched::{Progress, Stream, Unfarewelled, Watched};
 use super::workers::{Gate, Workers};
 use super::{Request, Response, Side};
 
+pub use super::limits::{Bind, FrontError, FrontStats, Limits};
 pub use super::workers::Handler;
 
 /// How long a stop waits for requests in flight.
@@ -40,91 +42,6 @@ const GRACE: Duration = Duration::from_secs(10);
 const BACKLOG: u32 = 1024;
 /// The pause after an accept that failed for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// Everything a stranger could use up.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Threads of the pool.
-    pub workers: usize,
-    /// Open connections of both ports.
-    pub max_connections: usize,
-    /// Bytes of a body.
-    pub max_body: usize,
-    /// From the first byte of a head to its last; also the TLS handshake.
-    pub header_timeout: Duration,
-    /// The whole body.
-    pub body_timeout: Duration,
-    /// Between two requests of a connection.
-    pub idle_timeout: Duration,
-    /// Without any byte of the answer being taken.
-    pub write_timeout: Duration,
-    /// Bytes of a head.
-    pub head_max: usize,
-    /// Requests that may wait for a worker.
-    pub queue: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            workers: 64,
-            max_connections: 4096,
-            max_body: 1024 * 1024,
-            header_timeout: Duration::from_secs(10),
-            body_timeout: Duration::from_secs(30),
-            idle_timeout: Duration::from_secs(75),
-            write_timeout: Duration::from_secs(30),
-            head_max: 16 * 1024,
-            queue: 256,
-        }
-    }
-}
-
-/// Where a side listens.
-#[derive(Clone, Debug)]
-pub enum Bind {
-    /// Address and port; port 0 takes any free one.
-    Tcp(SocketAddr),
-    /// A socket in the file system.
-    Unix(PathBuf),
-}
-
-impl fmt::Display for Bind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => address.fmt(f),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
-/// Why a side can't be opened.
-#[derive(Debug)]
-pub struct FrontError {
-    what: String,
-    why: io::Error,
-}
-
-impl fmt::Display for FrontError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.what, self.why)
-    }
-}
-
-impl std::error::Error for FrontError {}
-
-/// Figures for `/metrics`.
-#[derive(Debug, Default)]
-pub struct FrontStats {
-    /// Connections open now.
-    pub open: AtomicUsize,
-    /// Connections refused because of the cap.
-    pub refused: AtomicU64,
-    /// Requests answered 503 because every worker was busy.
-    pub overloaded: AtomicU64,
-    /// Requests whose body ended before its announced length: dropped, never parsed.
-    pub truncated: AtomicU64,
-}
 
 /// The running front.
 #[derive(Debug)]
@@ -277,10 +194,6 @@ struct Shared {
     stats: Arc<FrontStats>,
 }
 
-/// A connection's bytes, whatever carries them.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
 async fn accept(
     shared: Arc<Shared>,
     listener: Listener,
@@ -337,10 +250,13 @@ fn admit(
     };
     tokio::spawn(async move {
         shared.stats.open.fetch_add(1, Ordering::Relaxed);
+        let progress = Arc::new(Progress::default());
+        let stream = Watched::new(stream, &shared.limits, Arc::clone(&progress));
+        let from = Source { peer, side, progress };
         match tls {
-            None => serve(&shared, stream, peer, side, stopped).await,
+            None => serve(&shared, stream, from, stopped).await,
             Some(acceptor) => match timeout(shared.limits.header_timeout, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => serve(&shared, Box::new(stream), peer, side, stopped).await,
+                Ok(Ok(stream)) => serve(&shared, Unfarewelled(stream), from, stopped).await,
                 Ok(Err(error)) => log::debug!(error:% = error; "a TLS handshake failed"),
                 Err(_) => log::debug!("a TLS handshake took too long"),
             },
@@ -350,28 +266,25 @@ fn admit(
     });
 }
 
-async fn serve(
-    shared: &Arc<Shared>,
-    stream: Box<dyn Stream>,
+/// Where a connection's requests come from.
+struct Source {
     peer: Option<IpAddr>,
     side: Side,
-    mut stopped: watch::Receiver<bool>,
-) {
-    let phase = Arc::new(AtomicUsize::new(IDLE));
-    let watched = Watched::new(stream, &shared.limits, Arc::clone(&phase));
-    let service = service_fn(|request: hyper::Request<Incoming>| {
-        let (shared, phase) = (Arc::clone(shared), Arc::clone(&phase));
-        async move {
-            phase.store(BUSY, Ordering::Relaxed);
-            let response = answer(&shared, request, peer, side).await;
-            phase.store(IDLE, Ordering::Relaxed);
-            Ok::<_, Infallible>(response)
-        }
+    progress: Arc<Progress>,
+}
+
+async fn serve(shared: &Shared, stream: impl Stream, from: Source, mut stopped: watch::Receiver<bool>) {
+    let from = &from;
+    let service = service_fn(async |request: hyper::Request<Incoming>| {
+        from.progress.begin();
+        let response = answer(shared, request, from).await;
+        from.progress.end();
+        Ok::<_, Infallible>(response)
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .half_close(true)
         .max_buf_size(shared.limits.head_max.max(8192))
-        .serve_connection(TokioIo::new(watched), service);
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let served = tokio::select! {
         served = connection.as_mut() => served,
@@ -386,14 +299,9 @@ async fn serve(
 }
 
 /// One request from its head to its answer.
-async fn answer(
-    shared: &Shared,
-    request: hyper::Request<Incoming>,
-    peer: Option<IpAddr>,
-    side: Side,
-) -> hyper::Response<Full<Bytes>> {
+async fn answer(shared: &Shared, request: hyper::Request<Incoming>, from: &Source) -> hyper::Response<Full<Bytes>> {
     let chunked = request.headers().contains_key(TRANSFER_ENCODING);
-    let mut response = match read(shared, request, peer, side).await {
+    let mut response = match read(shared, request, from).await {
         Ok(request) => {
             if let Some(answered) = shared.gate.give(request) {
                 answered.await.unwrap_or_else(|_| {
@@ -416,12 +324,7 @@ fn closing(mut response: Response) -> Response {
 }
 
 /// Checks the framing and reads the body under its limits.
-async fn read(
-    shared: &Shared,
-    request: hyper::Request<Incoming>,
-    peer: Option<IpAddr>,
-    side: Side,
-) -> Result<Request, Response> {
+async fn read(shared: &Shared, request: hyper::Request<Incoming>, from: &Source) -> Result<Request, Response> {
     let refuse = |status, code, message| Err(closing(Response::error(status, code, message)));
     let (head, body) = request.into_parts();
     let has_length = head.headers.contains_key(CONTENT_LENGTH);
@@ -455,13 +358,13 @@ async fn read(
         .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
         .collect();
     Ok(Request {
-        side,
+        side: from.side,
         method: head.method.as_str().to_owned(),
         path: head.uri.path().to_owned(),
         query: head.uri.query().unwrap_or_default().to_owned(),
         headers,
         body: body.into(),
-        peer,
+        peer: from.peer,
     })
 }
 
@@ -479,109 +382,4 @@ fn write(response: Response) -> hyper::Response<Full<Bytes>> {
         out.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     out
-}
-
-/// Between two requests.
-const IDLE: usize = 0;
-/// Within a head.
-const HEAD: usize = 1;
-/// A request is being read or answered; the service has its own deadlines.
-const BUSY: usize = 2;
-
-/// A stream with deadlines by phase, whose resets look like ends.
-struct Watched {
-    inner: Box<dyn Stream>,
-    phase: Arc<AtomicUsize>,
-    timed: usize,
-    deadline: Pin<Box<Sleep>>,
-    write_deadline: Option<Pin<Box<Sleep>>>,
-    idle: Duration,
-    head: Duration,
-    write: Duration,
-}
-
-impl Watched {
-    fn new(inner: Box<dyn Stream>, limits: &Limits, phase: Arc<AtomicUsize>) -> Self {
-        Self {
-            inner,
-            phase,
-            timed: IDLE,
-            // The first request is due like a head: who connects has something to say.
-            deadline: Box::pin(sleep(limits.header_timeout)),
-            write_deadline: None,
-            idle: limits.idle_timeout,
-            head: limits.header_timeout,
-            write: limits.write_timeout,
-        }
-    }
-
-    /// Sets the deadline anew when the phase has changed; true when it has passed.
-    fn is_late(&mut self, context: &mut Context<'_>) -> bool {
-        let phase = self.phase.load(Ordering::Relaxed);
-        if phase != self.timed {
-            self.timed = phase;
-            let wait = if phase == HEAD { self.head } else { self.idle };
-            self.deadline.as_mut().reset(tokio::time::Instant::now() + wait);
-        }
-        phase != BUSY && self.deadline.as_mut().poll(context).is_ready()
-    }
-}
-
-impl AsyncRead for Watched {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        match Pin::new(&mut self.inner).poll_read(context, buf) {
-            Poll::Ready(Ok(())) => {
-                if buf.filled().len() > before {
-                    let _ = self.phase.compare_exchange(IDLE, HEAD, Ordering::Relaxed, Ordering::Relaxed);
-                }
-                // A byte now and then does not buy time: a head has one deadline from its first byte on.
-                if self.is_late(context) {
-                    Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-                } else {
-                    Poll::Ready(Ok(()))
-                }
-            }
-            // A peer that is gone has said what it had to say; a body cut short is noticed by its length.
-            Poll::Ready(Err(error)) if is_gone(&error) => Poll::Ready(Ok(())),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending if self.is_late(context) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            Poll::Pending => Poll::Pending,
-        }
-    }
-}
-
-fn is_gone(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::BrokenPipe
-            | io::ErrorKind::NotConnected
-            | io::ErrorKind::UnexpectedEof
-    )
-}
-
-impl AsyncWrite for Watched {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.inner).poll_write(context, buf);
-        if written.is_ready() {
-            self.write_deadline = None;
-            return written;
-        }
-        let wait = self.write;
-        let deadline = self.write_deadline.get_or_insert_with(|| Box::pin(sleep(wait)));
-        if deadline.as_mut().poll(context).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        Poll::Pending
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(context)
-    }
 }
