@@ -10,7 +10,8 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -142,13 +143,14 @@ impl Front {
     /// Takes no more connections, lets requests in flight finish, joins every thread.
     pub fn stop(self) {
         let _ = self.stop.send(true);
+        // Before the threads are waited for: a successor may want to listen there.
+        for path in self.sockets {
+            let _ = std::fs::remove_file(path);
+        }
         if self.thread.join().is_err() {
             log::error!("the front ended with a panic");
         }
         self.workers.join();
-        for path in self.sockets {
-            let _ = std::fs::remove_file(path);
-        }
     }
 }
 
@@ -162,15 +164,23 @@ fn listen(bind: &Bind) -> io::Result<Listener> {
             Ok(Listener::Tcp(socket.listen(BACKLOG)?))
         }
         Bind::Unix(path) => {
-            // A socket that nobody listens on is what a killed server left behind.
-            if std::os::unix::net::UnixStream::connect(path).is_err() {
-                match std::fs::remove_file(path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    Ok(()) | Err(_) => (),
-                }
-            }
+            clear(path)?;
             Ok(Listener::Unix(UnixListener::bind(path)?))
         }
+    }
+}
+
+/// A socket that nobody listens on is what a killed server left behind. Anything else of that name is somebody's file:
+/// a slip in the configuration must not delete it.
+fn clear(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => match std::os::unix::net::UnixStream::connect(path) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
+            Ok(_) | Err(_) => Ok(()),
+        },
+        Ok(_) => Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file of that name that is no socket")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

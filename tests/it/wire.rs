@@ -2,7 +2,8 @@
 //! of faults are in `front`; here is what lies between them.
 
 use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
+use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,7 +11,8 @@ use std::time::Duration;
 use trunkline::clock::{Clock, SystemClock};
 use trunkline::http::front::Bind;
 
-use crate::support::raw::{Port, limits, reset_on_close, tls_client};
+use crate::support::program::Place;
+use crate::support::raw::{Port, limits, reset_on_close, rest, tls_client};
 use crate::support::until;
 
 #[test]
@@ -111,4 +113,37 @@ fn a_slow_but_steady_reader_gets_everything() {
         std::thread::park_timeout(Duration::from_millis(20));
     }
     assert!(total > 12_000_000, "{total}");
+}
+
+#[test]
+fn a_hash_never_reaches_the_log() {
+    let place = Place::new("");
+    let server = place.serve();
+    let mut stream = TcpStream::connect(server.public.trim_start_matches("http://")).unwrap();
+    stream
+        .write_all(b"POST /imwebhook/h/0123456789abcdef HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nabc")
+        .unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    assert!(rest(&mut stream).contains("TRUNCATED"));
+    until("the warning", Duration::from_secs(5), || server.log.text().contains("a body ended"));
+    let log = server.log.text();
+    assert!(log.contains("path=/imwebhook") && !log.contains("0123456789abcdef"), "{log}");
+}
+
+#[test]
+fn only_a_dead_socket_makes_room_for_ours() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("trunkline.db");
+    std::fs::write(&file, "precious").unwrap();
+    let error = Port::try_open(limits(), &Bind::Unix(file.clone())).unwrap_err().to_string();
+    assert!(error.contains("trunkline.db") && error.contains("no socket"), "{error}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
+
+    let path = folder.path().join("public.sock");
+    let alive = UnixListener::bind(&path).unwrap();
+    assert!(Port::try_open(limits(), &Bind::Unix(path.clone())).is_err(), "somebody listens there");
+    drop(alive);
+    assert!(path.exists(), "a killed server leaves its socket behind");
+    drop(Port::try_open(limits(), &Bind::Unix(path.clone())).unwrap());
+    assert!(!path.exists());
 }
