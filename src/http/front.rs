@@ -23,11 +23,12 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use hyper::service::service_fn;
+use hyper::{Method, Version};
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWrite;
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
 use tokio::sync::{Semaphore, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::watched::{Progress, Stream, Unfarewelled, Watched};
@@ -39,10 +40,14 @@ pub use super::workers::Handler;
 
 /// How long a stop waits for requests in flight.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long a stop waits for a head or a handshake that has begun.
+const HEAD_GRACE: Duration = Duration::from_secs(1);
 /// Connections that may wait to be accepted: a burst of portals that reconnect must not be turned away.
 const BACKLOG: u32 = 1024;
 /// The pause after an accept that failed for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Between two warnings about that.
+const TELL_EVERY: Duration = Duration::from_secs(30);
 
 /// The running front.
 #[derive(Debug)]
@@ -93,6 +98,7 @@ impl Front {
             connections: Arc::new(Semaphore::new(limits.max_connections)),
             limits,
             stats: Arc::clone(&stats),
+            busy: busy(),
         });
         let (stop, stopped) = watch::channel(false);
         let acceptor = tls.map(TlsAcceptor::from);
@@ -202,6 +208,18 @@ struct Shared {
     connections: Arc<Semaphore>,
     limits: Limits,
     stats: Arc<FrontStats>,
+    busy: String,
+}
+
+/// What a connection above the cap gets, made once.
+fn busy() -> String {
+    let body = Response::error(503, "OVERLOADED", "too many connections at once").body;
+    let body = String::from_utf8_lossy(&body);
+    let length = body.len();
+    format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
+         retry-after: 1\r\nconnection: close\r\n\r\n{body}"
+    )
 }
 
 async fn accept(
@@ -211,18 +229,50 @@ async fn accept(
     tls: Option<TlsAcceptor>,
     mut stopped: watch::Receiver<bool>,
 ) {
+    let mut trouble = Trouble::default();
     loop {
         let accepted = tokio::select! {
             _ = stopped.changed() => return,
             accepted = next(&listener) => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => admit(&shared, stream, peer, side, tls.clone(), stopped.clone()),
+            Ok((stream, peer)) => {
+                trouble.over();
+                admit(&shared, stream, peer, side, tls.clone(), stopped.clone());
+            }
             // No descriptors, or a client that was gone before it was accepted: never the end of listening.
             Err(error) => {
-                log::warn!(error:% = error; "a connection could not be accepted");
+                trouble.tell(&error);
                 sleep(ACCEPT_PAUSE).await;
             }
+        }
+    }
+}
+
+/// Accepting that fails: said once a while, not twenty times a second, and said when it is over.
+#[derive(Default)]
+struct Trouble {
+    failed: u64,
+    last: Option<Instant>,
+    told: Option<Instant>,
+}
+
+impl Trouble {
+    fn tell(&mut self, error: &io::Error) {
+        let now = Instant::now();
+        self.failed = self.failed.saturating_add(1);
+        self.last = Some(now);
+        if self.told.is_none_or(|told| now.duration_since(told) >= TELL_EVERY) {
+            self.told = Some(now);
+            log::warn!(attempts = self.failed, error:% = error; "a connection could not be accepted");
+        }
+    }
+
+    /// Descriptors come and go one by one: only a while without failures counts as recovery.
+    fn over(&mut self) {
+        if self.last.is_some_and(|last| last.elapsed() >= 4 * ACCEPT_PAUSE) {
+            log::info!(attempts = self.failed; "connections are accepted again");
+            (self.failed, self.last) = (0, None);
         }
     }
 }
@@ -244,17 +294,15 @@ fn admit(
     peer: Option<IpAddr>,
     side: Side,
     tls: Option<TlsAcceptor>,
-    stopped: watch::Receiver<bool>,
+    mut stopped: watch::Receiver<bool>,
 ) {
     let shared = Arc::clone(shared);
     let Ok(permit) = Arc::clone(&shared.connections).try_acquire_owned() else {
         shared.stats.refused.fetch_add(1, Ordering::Relaxed);
         if tls.is_none() {
             // One try, without waiting: a refused client must cost nothing.
-            const BUSY: &[u8] =
-                b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nretry-after: 1\r\nconnection: close\r\n\r\n";
             let mut context = Context::from_waker(std::task::Waker::noop());
-            let _ = Pin::new(&mut stream).poll_write(&mut context, BUSY);
+            let _ = Pin::new(&mut stream).poll_write(&mut context, shared.busy.as_bytes());
         }
         return;
     };
@@ -265,11 +313,17 @@ fn admit(
         let from = Source { peer, side, progress };
         match tls {
             None => serve(&shared, stream, from, stopped).await,
-            Some(acceptor) => match timeout(shared.limits.header_timeout, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => serve(&shared, Unfarewelled(stream), from, stopped).await,
-                Ok(Err(error)) => log::debug!(error:% = error; "a TLS handshake failed"),
-                Err(_) => log::debug!("a TLS handshake took too long"),
-            },
+            Some(acceptor) => {
+                let accepted = tokio::select! {
+                    accepted = timeout(shared.limits.header_timeout, acceptor.accept(stream)) => accepted,
+                    () = async { stopping(&mut stopped).await; sleep(HEAD_GRACE).await } => Ok(Err(io::Error::other("the server is stopping"))),
+                };
+                match accepted {
+                    Ok(Ok(stream)) => serve(&shared, Unfarewelled(stream), from, stopped).await,
+                    Ok(Err(error)) => log::debug!(error:% = error; "a TLS handshake failed"),
+                    Err(_) => log::debug!("a TLS handshake took too long"),
+                }
+            }
         }
         shared.stats.open.fetch_sub(1, Ordering::Relaxed);
         drop(permit);
@@ -297,20 +351,39 @@ async fn serve(shared: &Shared, stream: impl Stream, from: Source, mut stopped: 
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let served = tokio::select! {
+        // What has arrived is read before the stop is heard.
+        biased;
         served = connection.as_mut() => served,
-        _ = stopped.changed() => {
+        () = stopping(&mut stopped) => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            loop {
+                tokio::select! {
+                    served = connection.as_mut() => break served,
+                    () = sleep(HEAD_GRACE) => if from.progress.is_in_head() {
+                        return;
+                    },
+                }
+            }
         }
     };
     if let Err(error) = served {
+        // These hyper has answered by itself, without a body.
+        if error.is_parse() {
+            shared.stats.reject(if error.is_parse_too_large() { 431 } else { 400 });
+        }
         log::debug!(error:% = error; "a connection ended early");
     }
 }
 
+/// Ends when a stop is asked for.
+async fn stopping(stopped: &mut watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
 /// One request from its head to its answer.
 async fn answer(shared: &Shared, request: hyper::Request<Incoming>, from: &Source) -> hyper::Response<Full<Bytes>> {
-    let chunked = request.headers().contains_key(TRANSFER_ENCODING);
+    // HTTP/1.0 asks to keep a connection in a way that proxies pass on by mistake; portals of that age read to the end.
+    let close = request.headers().contains_key(TRANSFER_ENCODING) || request.version() == Version::HTTP_10;
     let mut response = match read(shared, request, from).await {
         Ok(request) => {
             if let Some(answered) = shared.gate.give(request) {
@@ -322,9 +395,12 @@ async fn answer(shared: &Shared, request: hyper::Request<Incoming>, from: &Sourc
                 Response::error(503, "OVERLOADED", "too many requests at once").with("retry-after", "1")
             }
         }
-        Err(response) => response,
+        Err(response) => {
+            shared.stats.reject(response.status);
+            response
+        }
     };
-    response.close |= chunked;
+    response.close |= close;
     write(response)
 }
 
@@ -337,12 +413,17 @@ fn closing(mut response: Response) -> Response {
 async fn read(shared: &Shared, request: hyper::Request<Incoming>, from: &Source) -> Result<Request, Response> {
     let refuse = |status, code, message| Err(closing(Response::error(status, code, message)));
     let (head, body) = request.into_parts();
-    let has_length = head.headers.contains_key(CONTENT_LENGTH);
-    let has_encoding = head.headers.contains_key(TRANSFER_ENCODING);
-    if has_length && has_encoding {
-        return refuse(400, "FRAMING", "a request has either a length or an encoding");
+    if head.method == Method::CONNECT {
+        let refused = Response::error(405, "METHOD_NOT_ALLOWED", "this server is no proxy");
+        return Err(closing(refused.with("allow", "GET, HEAD, POST")));
     }
-    if !has_length && !has_encoding && matches!(head.method.as_str(), "POST" | "PUT" | "PATCH") {
+    let mut encodings = head.headers.get_all(TRANSFER_ENCODING).iter();
+    let encoding = encodings.next();
+    if encodings.next().is_some() || encoding.is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+        return refuse(400, "FRAMING", "only the encoding \"chunked\" is understood");
+    }
+    let is_framed = encoding.is_some() || head.headers.contains_key(CONTENT_LENGTH);
+    if !is_framed && matches!(head.method.as_str(), "POST" | "PUT" | "PATCH") {
         return refuse(411, "LENGTH_REQUIRED", "say how long the body is");
     }
     let announced = body.size_hint().exact();

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Everything a stranger could use up.
@@ -91,4 +91,21 @@ pub struct FrontStats {
     pub overloaded: AtomicU64,
     /// Requests whose body ended before its announced length: dropped, never parsed.
     pub truncated: AtomicU64,
+    rejected: [AtomicU64; REJECTED.len()],
+}
+
+/// The statuses with which the front itself turns requests away.
+const REJECTED: [u16; 7] = [400, 405, 408, 411, 413, 414, 431];
+
+impl FrontStats {
+    /// How many requests were turned away, by status.
+    pub fn rejected(&self) -> impl Iterator<Item = (u16, u64)> {
+        REJECTED.into_iter().zip(self.rejected.iter().map(|count| count.load(Ordering::Relaxed)))
+    }
+
+    pub(super) fn reject(&self, status: u16) {
+        if let Some((_, count)) = REJECTED.iter().zip(&self.rejected).find(|(known, _)| **known == status) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }

@@ -45,6 +45,11 @@ impl Progress {
         self.0.store((self.now() & !PHASE).wrapping_add(TURN), Ordering::Relaxed);
     }
 
+    /// A head has begun and is not complete.
+    pub(super) fn is_in_head(&self) -> bool {
+        self.now() & PHASE == HEAD
+    }
+
     fn heard(&self) {
         if self.now() & PHASE == IDLE {
             self.0.store(self.now() | HEAD, Ordering::Relaxed);
