@@ -1,20 +1,21 @@
-//! The front: one thread on which hyper frames the requests of both ports, the only asynchronous file. It limits and
-//! times everything a stranger controls and hands whole requests to the synchronous pool (`limits.md` A, decision).
+//! The front: one thread on which hyper frames the requests of both ports. It limits and times everything a stranger
+//! controls and hands whole requests to the synchronous pool (`limits.md` A, decision).
 //!
 //! Three things are not hyper's defaults. A client that closes or resets after its last byte does not cancel its
-//! request: on the reading side a reset looks like an end, and a half-closed connection is served. Waiting for a
-//! request, for its head, for its body and for the answer to be taken have a deadline each. And an answer to a chunked
-//! request closes the connection, so that no two parties can disagree about where the next one begins.
+//! request: a half-closed connection is served, and below everything else a reset looks like an end (`watched`). Waiting
+//! for a request, for its head, for its body and for the answer to be taken have a deadline each. And an answer to a
+//! chunked request closes the connection, so that no two parties can disagree about where the next one begins: hyper
+//! hides a `Content-Length` that stood beside the encoding, so such a request can't be told from a chunked one.
 
 use std::convert::Infallible;
-use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::net::IpAddr;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::Ordering;
+use std::task::Context;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -22,109 +23,31 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use hyper::service::service_fn;
+use hyper::{Method, Version};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncWrite;
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
 use tokio::sync::{Semaphore, watch};
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use super::watched::{Progress, Stream, Unfarewelled, Watched};
 use super::workers::{Gate, Workers};
 use super::{Request, Response, Side};
 
+pub use super::limits::{Bind, FrontError, FrontStats, Limits};
 pub use super::workers::Handler;
 
 /// How long a stop waits for requests in flight.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long a stop waits for a head or a handshake that has begun.
+const HEAD_GRACE: Duration = Duration::from_secs(1);
 /// Connections that may wait to be accepted: a burst of portals that reconnect must not be turned away.
 const BACKLOG: u32 = 1024;
 /// The pause after an accept that failed for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// Everything a stranger could use up.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Threads of the pool.
-    pub workers: usize,
-    /// Open connections of both ports.
-    pub max_connections: usize,
-    /// Bytes of a body.
-    pub max_body: usize,
-    /// From the first byte of a head to its last; also the TLS handshake.
-    pub header_timeout: Duration,
-    /// The whole body.
-    pub body_timeout: Duration,
-    /// Between two requests of a connection.
-    pub idle_timeout: Duration,
-    /// Without any byte of the answer being taken.
-    pub write_timeout: Duration,
-    /// Bytes of a head.
-    pub head_max: usize,
-    /// Requests that may wait for a worker.
-    pub queue: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            workers: 64,
-            max_connections: 4096,
-            max_body: 1024 * 1024,
-            header_timeout: Duration::from_secs(10),
-            body_timeout: Duration::from_secs(30),
-            idle_timeout: Duration::from_secs(75),
-            write_timeout: Duration::from_secs(30),
-            head_max: 16 * 1024,
-            queue: 256,
-        }
-    }
-}
-
-/// Where a side listens.
-#[derive(Clone, Debug)]
-pub enum Bind {
-    /// Address and port; port 0 takes any free one.
-    Tcp(SocketAddr),
-    /// A socket in the file system.
-    Unix(PathBuf),
-}
-
-impl fmt::Display for Bind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => address.fmt(f),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
-/// Why a side can't be opened.
-#[derive(Debug)]
-pub struct FrontError {
-    what: String,
-    why: io::Error,
-}
-
-impl fmt::Display for FrontError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.what, self.why)
-    }
-}
-
-impl std::error::Error for FrontError {}
-
-/// Figures for `/metrics`.
-#[derive(Debug, Default)]
-pub struct FrontStats {
-    /// Connections open now.
-    pub open: AtomicUsize,
-    /// Connections refused because of the cap.
-    pub refused: AtomicU64,
-    /// Requests answered 503 because every worker was busy.
-    pub overloaded: AtomicU64,
-    /// Requests whose body ended before its announced length: dropped, never parsed.
-    pub truncated: AtomicU64,
-}
+/// Between two warnings about that.
+const TELL_EVERY: Duration = Duration::from_secs(30);
 
 /// The running front.
 #[derive(Debug)]
@@ -175,6 +98,7 @@ impl Front {
             connections: Arc::new(Semaphore::new(limits.max_connections)),
             limits,
             stats: Arc::clone(&stats),
+            busy: busy(),
         });
         let (stop, stopped) = watch::channel(false);
         let acceptor = tls.map(TlsAcceptor::from);
@@ -225,13 +149,14 @@ impl Front {
     /// Takes no more connections, lets requests in flight finish, joins every thread.
     pub fn stop(self) {
         let _ = self.stop.send(true);
+        // Before the threads are waited for: a successor may want to listen there.
+        for path in self.sockets {
+            let _ = std::fs::remove_file(path);
+        }
         if self.thread.join().is_err() {
             log::error!("the front ended with a panic");
         }
         self.workers.join();
-        for path in self.sockets {
-            let _ = std::fs::remove_file(path);
-        }
     }
 }
 
@@ -245,15 +170,23 @@ fn listen(bind: &Bind) -> io::Result<Listener> {
             Ok(Listener::Tcp(socket.listen(BACKLOG)?))
         }
         Bind::Unix(path) => {
-            // A socket that nobody listens on is what a killed server left behind.
-            if std::os::unix::net::UnixStream::connect(path).is_err() {
-                match std::fs::remove_file(path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    Ok(()) | Err(_) => (),
-                }
-            }
+            clear(path)?;
             Ok(Listener::Unix(UnixListener::bind(path)?))
         }
+    }
+}
+
+/// A socket that nobody listens on is what a killed server left behind. Anything else of that name is somebody's file:
+/// a slip in the configuration must not delete it.
+fn clear(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => match std::os::unix::net::UnixStream::connect(path) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
+            Ok(_) | Err(_) => Ok(()),
+        },
+        Ok(_) => Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file of that name that is no socket")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -275,11 +208,19 @@ struct Shared {
     connections: Arc<Semaphore>,
     limits: Limits,
     stats: Arc<FrontStats>,
+    busy: String,
 }
 
-/// A connection's bytes, whatever carries them.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+/// What a connection above the cap gets, made once.
+fn busy() -> String {
+    let body = Response::error(503, "OVERLOADED", "too many connections at once").body;
+    let body = String::from_utf8_lossy(&body);
+    let length = body.len();
+    format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
+         retry-after: 1\r\nconnection: close\r\n\r\n{body}"
+    )
+}
 
 async fn accept(
     shared: Arc<Shared>,
@@ -288,18 +229,50 @@ async fn accept(
     tls: Option<TlsAcceptor>,
     mut stopped: watch::Receiver<bool>,
 ) {
+    let mut trouble = Trouble::default();
     loop {
         let accepted = tokio::select! {
             _ = stopped.changed() => return,
             accepted = next(&listener) => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => admit(&shared, stream, peer, side, tls.clone(), stopped.clone()),
+            Ok((stream, peer)) => {
+                trouble.over();
+                admit(&shared, stream, peer, side, tls.clone(), stopped.clone());
+            }
             // No descriptors, or a client that was gone before it was accepted: never the end of listening.
             Err(error) => {
-                log::warn!(error:% = error; "a connection could not be accepted");
+                trouble.tell(&error);
                 sleep(ACCEPT_PAUSE).await;
             }
+        }
+    }
+}
+
+/// Accepting that fails: said once a while, not twenty times a second, and said when it is over.
+#[derive(Default)]
+struct Trouble {
+    failed: u64,
+    last: Option<Instant>,
+    told: Option<Instant>,
+}
+
+impl Trouble {
+    fn tell(&mut self, error: &io::Error) {
+        let now = Instant::now();
+        self.failed = self.failed.saturating_add(1);
+        self.last = Some(now);
+        if self.told.is_none_or(|told| now.duration_since(told) >= TELL_EVERY) {
+            self.told = Some(now);
+            log::warn!(attempts = self.failed, error:% = error; "a connection could not be accepted");
+        }
+    }
+
+    /// Descriptors come and go one by one: only a while without failures counts as recovery.
+    fn over(&mut self) {
+        if self.last.is_some_and(|last| last.elapsed() >= 4 * ACCEPT_PAUSE) {
+            log::info!(attempts = self.failed; "connections are accepted again");
+            (self.failed, self.last) = (0, None);
         }
     }
 }
@@ -321,79 +294,97 @@ fn admit(
     peer: Option<IpAddr>,
     side: Side,
     tls: Option<TlsAcceptor>,
-    stopped: watch::Receiver<bool>,
+    mut stopped: watch::Receiver<bool>,
 ) {
     let shared = Arc::clone(shared);
     let Ok(permit) = Arc::clone(&shared.connections).try_acquire_owned() else {
         shared.stats.refused.fetch_add(1, Ordering::Relaxed);
         if tls.is_none() {
             // One try, without waiting: a refused client must cost nothing.
-            const BUSY: &[u8] =
-                b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nretry-after: 1\r\nconnection: close\r\n\r\n";
             let mut context = Context::from_waker(std::task::Waker::noop());
-            let _ = Pin::new(&mut stream).poll_write(&mut context, BUSY);
+            let _ = Pin::new(&mut stream).poll_write(&mut context, shared.busy.as_bytes());
         }
         return;
     };
     tokio::spawn(async move {
         shared.stats.open.fetch_add(1, Ordering::Relaxed);
+        let progress = Arc::new(Progress::default());
+        let stream = Watched::new(stream, &shared.limits, Arc::clone(&progress));
+        let from = Source { peer, side, progress };
         match tls {
-            None => serve(&shared, stream, peer, side, stopped).await,
-            Some(acceptor) => match timeout(shared.limits.header_timeout, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => serve(&shared, Box::new(stream), peer, side, stopped).await,
-                Ok(Err(error)) => log::debug!(error:% = error; "a TLS handshake failed"),
-                Err(_) => log::debug!("a TLS handshake took too long"),
-            },
+            None => serve(&shared, stream, from, stopped).await,
+            Some(acceptor) => {
+                let accepted = tokio::select! {
+                    accepted = timeout(shared.limits.header_timeout, acceptor.accept(stream)) => accepted,
+                    () = async { stopping(&mut stopped).await; sleep(HEAD_GRACE).await } => Ok(Err(io::Error::other("the server is stopping"))),
+                };
+                match accepted {
+                    Ok(Ok(stream)) => serve(&shared, Unfarewelled(stream), from, stopped).await,
+                    Ok(Err(error)) => log::debug!(error:% = error; "a TLS handshake failed"),
+                    Err(_) => log::debug!("a TLS handshake took too long"),
+                }
+            }
         }
         shared.stats.open.fetch_sub(1, Ordering::Relaxed);
         drop(permit);
     });
 }
 
-async fn serve(
-    shared: &Arc<Shared>,
-    stream: Box<dyn Stream>,
+/// Where a connection's requests come from.
+struct Source {
     peer: Option<IpAddr>,
     side: Side,
-    mut stopped: watch::Receiver<bool>,
-) {
-    let phase = Arc::new(AtomicUsize::new(IDLE));
-    let watched = Watched::new(stream, &shared.limits, Arc::clone(&phase));
-    let service = service_fn(|request: hyper::Request<Incoming>| {
-        let (shared, phase) = (Arc::clone(shared), Arc::clone(&phase));
-        async move {
-            phase.store(BUSY, Ordering::Relaxed);
-            let response = answer(&shared, request, peer, side).await;
-            phase.store(IDLE, Ordering::Relaxed);
-            Ok::<_, Infallible>(response)
-        }
+    progress: Arc<Progress>,
+}
+
+async fn serve(shared: &Shared, stream: impl Stream, from: Source, mut stopped: watch::Receiver<bool>) {
+    let from = &from;
+    let service = service_fn(async |request: hyper::Request<Incoming>| {
+        from.progress.begin();
+        let response = answer(shared, request, from).await;
+        from.progress.end();
+        Ok::<_, Infallible>(response)
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .half_close(true)
         .max_buf_size(shared.limits.head_max.max(8192))
-        .serve_connection(TokioIo::new(watched), service);
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let served = tokio::select! {
+        // What has arrived is read before the stop is heard.
+        biased;
         served = connection.as_mut() => served,
-        _ = stopped.changed() => {
+        () = stopping(&mut stopped) => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            loop {
+                tokio::select! {
+                    served = connection.as_mut() => break served,
+                    () = sleep(HEAD_GRACE) => if from.progress.is_in_head() {
+                        return;
+                    },
+                }
+            }
         }
     };
     if let Err(error) = served {
+        // These hyper has answered by itself, without a body.
+        if error.is_parse() {
+            shared.stats.reject(if error.is_parse_too_large() { 431 } else { 400 });
+        }
         log::debug!(error:% = error; "a connection ended early");
     }
 }
 
+/// Ends when a stop is asked for.
+async fn stopping(stopped: &mut watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
 /// One request from its head to its answer.
-async fn answer(
-    shared: &Shared,
-    request: hyper::Request<Incoming>,
-    peer: Option<IpAddr>,
-    side: Side,
-) -> hyper::Response<Full<Bytes>> {
-    let chunked = request.headers().contains_key(TRANSFER_ENCODING);
-    let mut response = match read(shared, request, peer, side).await {
+async fn answer(shared: &Shared, request: hyper::Request<Incoming>, from: &Source) -> hyper::Response<Full<Bytes>> {
+    // HTTP/1.0 asks to keep a connection in a way that proxies pass on by mistake; portals of that age read to the end.
+    let close = request.headers().contains_key(TRANSFER_ENCODING) || request.version() == Version::HTTP_10;
+    let mut response = match read(shared, request, from).await {
         Ok(request) => {
             if let Some(answered) = shared.gate.give(request) {
                 answered.await.unwrap_or_else(|_| {
@@ -404,9 +395,12 @@ async fn answer(
                 Response::error(503, "OVERLOADED", "too many requests at once").with("retry-after", "1")
             }
         }
-        Err(response) => response,
+        Err(response) => {
+            shared.stats.reject(response.status);
+            response
+        }
     };
-    response.close |= chunked;
+    response.close |= close;
     write(response)
 }
 
@@ -416,20 +410,20 @@ fn closing(mut response: Response) -> Response {
 }
 
 /// Checks the framing and reads the body under its limits.
-async fn read(
-    shared: &Shared,
-    request: hyper::Request<Incoming>,
-    peer: Option<IpAddr>,
-    side: Side,
-) -> Result<Request, Response> {
+async fn read(shared: &Shared, request: hyper::Request<Incoming>, from: &Source) -> Result<Request, Response> {
     let refuse = |status, code, message| Err(closing(Response::error(status, code, message)));
     let (head, body) = request.into_parts();
-    let has_length = head.headers.contains_key(CONTENT_LENGTH);
-    let has_encoding = head.headers.contains_key(TRANSFER_ENCODING);
-    if has_length && has_encoding {
-        return refuse(400, "FRAMING", "a request has either a length or an encoding");
+    if head.method == Method::CONNECT {
+        let refused = Response::error(405, "METHOD_NOT_ALLOWED", "this server is no proxy");
+        return Err(closing(refused.with("allow", "GET, HEAD, POST")));
     }
-    if !has_length && !has_encoding && matches!(head.method.as_str(), "POST" | "PUT" | "PATCH") {
+    let mut encodings = head.headers.get_all(TRANSFER_ENCODING).iter();
+    let encoding = encodings.next();
+    if encodings.next().is_some() || encoding.is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+        return refuse(400, "FRAMING", "only the encoding \"chunked\" is understood");
+    }
+    let is_framed = encoding.is_some() || head.headers.contains_key(CONTENT_LENGTH);
+    if !is_framed && matches!(head.method.as_str(), "POST" | "PUT" | "PATCH") {
         return refuse(411, "LENGTH_REQUIRED", "say how long the body is");
     }
     let announced = body.size_hint().exact();
@@ -455,13 +449,13 @@ async fn read(
         .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
         .collect();
     Ok(Request {
-        side,
+        side: from.side,
         method: head.method.as_str().to_owned(),
         path: head.uri.path().to_owned(),
         query: head.uri.query().unwrap_or_default().to_owned(),
         headers,
         body: body.into(),
-        peer,
+        peer: from.peer,
     })
 }
 
@@ -479,109 +473,4 @@ fn write(response: Response) -> hyper::Response<Full<Bytes>> {
         out.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     out
-}
-
-/// Between two requests.
-const IDLE: usize = 0;
-/// Within a head.
-const HEAD: usize = 1;
-/// A request is being read or answered; the service has its own deadlines.
-const BUSY: usize = 2;
-
-/// A stream with deadlines by phase, whose resets look like ends.
-struct Watched {
-    inner: Box<dyn Stream>,
-    phase: Arc<AtomicUsize>,
-    timed: usize,
-    deadline: Pin<Box<Sleep>>,
-    write_deadline: Option<Pin<Box<Sleep>>>,
-    idle: Duration,
-    head: Duration,
-    write: Duration,
-}
-
-impl Watched {
-    fn new(inner: Box<dyn Stream>, limits: &Limits, phase: Arc<AtomicUsize>) -> Self {
-        Self {
-            inner,
-            phase,
-            timed: IDLE,
-            // The first request is due like a head: who connects has something to say.
-            deadline: Box::pin(sleep(limits.header_timeout)),
-            write_deadline: None,
-            idle: limits.idle_timeout,
-            head: limits.header_timeout,
-            write: limits.write_timeout,
-        }
-    }
-
-    /// Sets the deadline anew when the phase has changed; true when it has passed.
-    fn is_late(&mut self, context: &mut Context<'_>) -> bool {
-        let phase = self.phase.load(Ordering::Relaxed);
-        if phase != self.timed {
-            self.timed = phase;
-            let wait = if phase == HEAD { self.head } else { self.idle };
-            self.deadline.as_mut().reset(tokio::time::Instant::now() + wait);
-        }
-        phase != BUSY && self.deadline.as_mut().poll(context).is_ready()
-    }
-}
-
-impl AsyncRead for Watched {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        match Pin::new(&mut self.inner).poll_read(context, buf) {
-            Poll::Ready(Ok(())) => {
-                if buf.filled().len() > before {
-                    let _ = self.phase.compare_exchange(IDLE, HEAD, Ordering::Relaxed, Ordering::Relaxed);
-                }
-                // A byte now and then does not buy time: a head has one deadline from its first byte on.
-                if self.is_late(context) {
-                    Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-                } else {
-                    Poll::Ready(Ok(()))
-                }
-            }
-            // A peer that is gone has said what it had to say; a body cut short is noticed by its length.
-            Poll::Ready(Err(error)) if is_gone(&error) => Poll::Ready(Ok(())),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending if self.is_late(context) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            Poll::Pending => Poll::Pending,
-        }
-    }
-}
-
-fn is_gone(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::BrokenPipe
-            | io::ErrorKind::NotConnected
-            | io::ErrorKind::UnexpectedEof
-    )
-}
-
-impl AsyncWrite for Watched {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.inner).poll_write(context, buf);
-        if written.is_ready() {
-            self.write_deadline = None;
-            return written;
-        }
-        let wait = self.write;
-        let deadline = self.write_deadline.get_or_insert_with(|| Box::pin(sleep(wait)));
-        if deadline.as_mut().poll(context).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        Poll::Pending
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(context)
-    }
 }

@@ -1,12 +1,14 @@
-//! The open ports. `front` frames requests (hyper, the only asynchronous file), `workers` runs handlers on a
-//! synchronous pool; handlers are functions from our own [`Request`] to our own [`Response`].
+//! The open ports. `front` frames requests (hyper; with `watched` the only asynchronous files), `workers` runs
+//! handlers on a synchronous pool; handlers are functions from our own [`Request`] to our own [`Response`].
 
 mod commands;
 pub mod front;
 mod health;
 mod hook;
+mod limits;
 pub mod service;
 pub mod tls;
+mod watched;
 mod workers;
 
 use std::net::IpAddr;

@@ -32,6 +32,8 @@ mod docs;
 mod commands;
 // The front against slow, broken and hostile clients.
 mod front;
+// The front on the wire: framing, resets, deadlines, each as bytes.
+mod wire;
 // A real PHP as the portal.
 mod php;
 // Recorded activities of every channel, down to the portal's array.

@@ -4,6 +4,7 @@
 pub mod http;
 pub mod portal;
 pub mod program;
+pub mod raw;
 
 use std::time::Duration;
 
