@@ -23,8 +23,14 @@ pub struct FaultArgs {
     #[arg(long, value_name = "MS", default_value_t = 0)]
     pub slow: u64,
     /// Share of requests that fail, 0 to 1
-    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = share)]
     pub fail_rate: f64,
+}
+
+/// A number from 0 to 1.
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "it must be a number from 0 to 1, such as 0.1".to_owned())
 }
 
 impl FaultArgs {
@@ -138,5 +144,20 @@ impl BotFrameworkArgs {
         )?;
         out.flush()?;
         Ok(twin)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_lies_between_nothing_and_all() {
+        for (text, want) in [("0", Some(0.0)), ("0.25", Some(0.25)), ("1", Some(1.0)), ("1.1", None), ("-1", None)] {
+            assert_eq!(share(text).ok(), want, "{text}");
+        }
+        for text in ["", "NaN", "half", "10%"] {
+            assert!(share(text).is_err(), "{text}");
+        }
     }
 }

@@ -11,34 +11,41 @@ let me = { name: 'Ben', channel: 'webchat' };
 
 const idOf = (who) => `${who.channel}-${who.name.toLowerCase().replace(/[^\p{L}\p{N}]/gu, '-')}`;
 
-/** What channels render of the bot's text: the inline tags of the rich ones, as elements; everything else is text. */
-function rendered(text) {
+/**
+ * What a channel renders of the bot's text, by its `textFormat`: `plain` is text to the letter; others may carry the
+ * inline tags and links of the rich channels, which become elements. Any other tag stays text.
+ */
+function rendered({ text, format }) {
   const root = make('p');
-  const stack = [root];
+  if (format === 'plain') { root.append(...linked(text)); return root; }
+  const open = [{ tag: '', element: root }];
   const names = { b: 'strong', strong: 'strong', i: 'em', em: 'em', u: 'u', s: 's', strike: 's' };
-  const plain = (part) => part.replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&quot;', '"').replaceAll('&amp;', '&');
-  const rich = /<(?:\/?(?:b|strong|i|em|u|s|strike)|br\s*\/?|a )/.test(text);
-  if (!rich) { root.append(...linked(plain(text))); return root; }
+  const decode = (part) => part.replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&quot;', '"').replaceAll('&amp;', '&');
+  const push = (tag, element) => { open.at(-1).element.append(element); open.push({ tag, element }); };
   for (const part of text.split(/(<[^<>]+>)/)) {
-    const open = part.match(/^<(b|strong|i|em|u|s|strike)>$/);
-    if (open) { const element = make(names[open[1]]); stack.at(-1).append(element); stack.push(element); }
-    else if (/^<\/(?:b|strong|i|em|u|s|strike)>$/.test(part)) { if (stack.length > 1) stack.pop(); }
-    else if (/^<br\s*\/?>$/.test(part)) stack.at(-1).append('\n');
-    else if (/^<\/?a\b/.test(part)) { const href = part.match(/href="(https?:[^"]+)"/); if (href) stack.at(-1).append(...linked(''), ''); }
-    else stack.at(-1).append(...linked(plain(part)));
+    const start = part.match(/^<(b|strong|i|em|u|s|strike)>$/i)?.[1].toLowerCase();
+    const end = part.match(/^<\/(b|strong|i|em|u|s|strike|a)>$/i)?.[1].toLowerCase();
+    const href = part.match(/^<a\s[^>]*href="(https?:[^"]+)"/i)?.[1];
+    if (start) push(start, make(names[start]));
+    else if (href) push('a', make('a', { href: decode(href), target: '_blank', rel: 'noreferrer noopener' }));
+    else if (end && open.some((entry) => entry.tag === end)) { while (open.pop().tag !== end); }
+    else if (/^<br\s*\/?>$/i.test(part)) open.at(-1).element.append('\n');
+    else open.at(-1).element.append(...(open.some((entry) => entry.tag === 'a') ? [decode(part)] : linked(decode(part))));
   }
   return root;
 }
 
 function bubble(message, tools, conversation) {
-  const own = !message.bot && !message.deleted;
+  const own = !message.bot && !message.deleted && message.taken;
+  const mark = message.failed ? ['Not sent', 'bad'] : message.taken ? ['✓ Sent', 'ok'] : ['Sending…', ''];
+  const remove = () => post('/sim/delete', { conversation, id: message.id });
   const meta = make('div', { class: 'meta' },
-    own ? make('button', { type: 'button', onclick: () => tools.edit(message.id, message.text) }, 'Edit') : null,
-    own ? make('button', { type: 'button', onclick: () => post('/sim/delete', { conversation, id: message.id }).catch((problem) => alert(problem.message)) }, 'Delete') : null,
-    message.edited && !message.deleted ? 'edited' : null,
-    message.bot ? null : make('span', { class: message.taken ? 'ok' : '' }, message.taken ? '✓ Sent' : 'Sending…'));
-  return make('article', { class: `bubble${message.bot ? '' : ' mine'}${message.deleted ? ' gone' : ''}` },
-    message.deleted ? make('p', {}, 'Message deleted') : rendered(message.text),
+    own ? actions(() => tools.edit(message.id, message.text), remove) : null,
+    message.edited && !message.deleted ? make('span', {}, 'edited') : null,
+    moment(message.at),
+    message.bot || message.deleted ? null : make('span', { class: mark[1] }, mark[0]));
+  return make('article', { class: `bubble${message.bot ? '' : ' mine'}${message.deleted ? ' gone' : ''}`, 'data-id': message.id },
+    message.deleted ? make('p', {}, 'Message deleted') : message.text ? rendered(message) : null,
     ...(message.deleted ? [] : message.files.map(fileRow)), meta);
 }
 
@@ -47,14 +54,21 @@ const tools = writer(at('write'), async (text, file, editing) => {
   return post('/sim/say', { ...me, text, ...file });
 });
 
+/** The last message in one line. */
+function preview(message) {
+  if (!message) return '';
+  if (message.deleted) return 'Message deleted';
+  return message.format === 'plain' || !message.bot ? message.text || 'File' : message.text.replace(/<[^<>]+>/g, ' ') || 'File';
+}
+
 function show() {
   if (!at('channel').options.length) {
     at('channel').replaceChildren(...state.channels.map((id) => make('option', { value: id, selected: id === me.channel ? '' : null }, NAMES[id] || id)));
   }
   at('list').replaceChildren(...Object.entries(state.chats).map(([id, chat]) => make('button', {
-    type: 'button', 'aria-current': id === idOf(me), onclick: () => { me = { name: chat.name, channel: chat.channel }; at('app').dataset.open = 'true'; delete at('talk').dataset.fresh; show(); },
+    type: 'button', 'aria-current': id === idOf(me), onclick: () => { me = { name: chat.name, channel: chat.channel }; at('app').dataset.open = 'true'; delete at('talk').dataset.fresh; tools.clear(); show(); },
   }, make('span', { class: 'face', 'aria-hidden': 'true' }, [...chat.name][0]?.toUpperCase() || '?'), make('span', { class: 'who' }, chat.name),
-  make('span', { class: 'small soft' }, NAMES[chat.channel] || chat.channel), make('span', { class: 'last' }, chat.messages.at(-1)?.text || ''))));
+  make('span', { class: 'small soft' }, NAMES[chat.channel] || chat.channel), make('span', { class: 'last' }, preview(chat.messages.at(-1))))));
   const chat = state.chats[idOf(me)];
   at('head').replaceChildren(
     make('button', { class: 'back', type: 'button', 'aria-label': 'Back', onclick: () => { at('app').dataset.open = 'false'; } }, '←'),
@@ -64,7 +78,7 @@ function show() {
     at('talk').replaceChildren(make('div', { class: 'empty' }, make('strong', {}, 'Say hello'), 'Your first message opens the conversation on the operator’s desk.'));
     return;
   }
-  fill(at('talk'), chat.messages.map((message) => bubble(message, tools, idOf(me))));
+  fill(at('talk'), withDays(chat.messages, (message) => bubble(message, tools, idOf(me))));
 }
 
 at('form').addEventListener('submit', (event) => {

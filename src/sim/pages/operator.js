@@ -38,14 +38,14 @@ function bbcode(text) {
 
 function bubble(entry, tools) {
   const mark = { sending: ['Sending…', ''], delivered: ['✓ Delivered', 'ok'], failed: ['Not delivered', 'bad'] }[entry.mark];
-  const own = entry.operator && !entry.deleted;
+  const own = entry.operator && !entry.deleted && entry.mark === 'delivered';
   const meta = make('div', { class: 'meta' },
-    own && entry.mark === 'delivered' ? make('button', { type: 'button', onclick: () => tools.edit(entry.id, entry.text) }, 'Edit') : null,
-    own && entry.mark === 'delivered' ? make('button', { type: 'button', onclick: () => post('/sim/delete', { id: entry.id }).catch((problem) => alert(problem.message)) }, 'Delete') : null,
-    entry.edited && !entry.deleted ? 'edited' : null,
-    entry.operator ? make('span', { class: mark[1] }, mark[0]) : null);
-  return make('article', { class: `bubble${entry.operator ? ' mine' : ''}${entry.deleted ? ' gone' : ''}` },
-    entry.deleted ? make('p', {}, 'Message deleted') : bbcode(entry.text),
+    own ? actions(() => tools.edit(entry.id, entry.text), () => post('/sim/delete', { id: entry.id })) : null,
+    entry.edited && !entry.deleted ? make('span', {}, 'edited') : null,
+    moment(entry.at),
+    entry.operator && !entry.deleted ? make('span', { class: mark[1] }, mark[0]) : null);
+  return make('article', { class: `bubble${entry.operator ? ' mine' : ''}${entry.deleted ? ' gone' : ''}`, 'data-id': entry.id },
+    entry.deleted ? make('p', {}, 'Message deleted') : entry.text ? bbcode(entry.text) : null,
     ...(entry.deleted ? [] : entry.files.map(fileRow)), meta);
 }
 
@@ -56,20 +56,22 @@ const tools = writer(at('write'), async (text, file, editing) => {
 
 function show() {
   at('module').textContent = `portal ${state.module || ''}`;
-  at('deactivated').classList.toggle('hidden', !state.deactivated);
+  at('deactivated').classList.toggle('hidden', !state.deactivated?.length);
+  const newest = [...state.talks].sort((one, other) => (other.entries.at(-1)?.at ?? 0) - (one.entries.at(-1)?.at ?? 0));
   const wide = matchMedia('(min-width: 721px)').matches;
-  if (open === null && wide && state.talks.length) open = state.talks[0].id;
+  if (open === null && wide && newest.length) open = newest[0].id;
   const talk = state.talks.find((candidate) => candidate.id === open);
+  if (talk && at('talk').dataset.of !== String(talk.id)) { at('talk').dataset.of = talk.id; delete at('talk').dataset.fresh; tools.clear(); }
   if (talk && document.hasFocus()) read.set(talk.id, talk.entries.length);
   at('app').dataset.open = String(Boolean(talk));
-  at('list').replaceChildren(...state.talks.map((entry) => {
+  at('list').replaceChildren(...newest.map((entry) => {
     const unread = entry.entries.slice(read.get(entry.id) || 0).filter((message) => !message.operator).length;
     const last = entry.entries.at(-1);
     return make('button', { type: 'button', 'aria-current': entry.id === open, onclick: () => { open = entry.id; read.set(open, entry.entries.length); delete at('talk').dataset.fresh; show(); } },
       make('span', { class: 'face', 'aria-hidden': 'true' }, [...entry.name][0]?.toUpperCase() || '?'),
       make('span', { class: 'who' }, entry.name),
       unread ? make('span', { class: 'dot', title: 'unread' }, String(unread)) : make('span', { class: 'small soft' }, channel(entry.connector)),
-      make('span', { class: 'last' }, last ? (last.deleted ? 'Message deleted' : last.text.replace(/\[[^\]]*\]/g, '') || '📎 file') : ''));
+      make('span', { class: 'last' }, last ? (last.deleted ? 'Message deleted' : last.text.replace(/\[\/?(?:b|i|u|s|br|url)(?:=[^\]]*)?\]/gi, '') || last.files[0]?.name || 'File') : ''));
   }));
   if (!state.talks.length) at('list').replaceChildren(make('p', { class: 'empty' }, 'Nobody has written yet.'));
   at('write').classList.toggle('hidden', !talk);
@@ -80,9 +82,9 @@ function show() {
   }
   at('head').replaceChildren(
     make('button', { class: 'back', type: 'button', 'aria-label': 'Back', onclick: () => { open = null; show(); } }, '←'),
-    make('div', { class: 'grow' }, make('div', { class: 'name' }, talk.name), make('div', { class: 'small soft' }, `line 1 · ${talk.connector}`)),
+    make('div', { class: 'grow' }, make('div', { class: 'name' }, talk.name), make('div', { class: 'small soft' }, `line ${talk.line} · ${talk.connector}`)),
     make('span', { class: 'tag' }, channel(talk.connector)));
-  fill(at('talk'), talk.entries.map((entry) => bubble(entry, tools)));
+  fill(at('talk'), withDays(talk.entries, (entry) => bubble(entry, tools)));
 }
 
 addEventListener('focus', show);
