@@ -90,9 +90,10 @@ impl Front {
         let (public_listener, admin_listener) = (open(public)?, open(admin)?);
         let scheme = if tls.is_some() { "https" } else { "http" };
         let (public_name, admin_name) = (name(scheme, &public_listener), name("http", &admin_listener));
-        let (gate, workers) =
-            Workers::start(limits.workers, limits.queue, handler).map_err(failed("the workers can't be started"))?;
         let stats = Arc::new(FrontStats::default());
+        let (gate, workers) =
+            Workers::start(limits.workers, limits.max_connections, limits.waiting_bytes, &stats, handler)
+                .map_err(failed("the workers can't be started"))?;
         let shared = Arc::new(Shared {
             gate,
             connections: Arc::new(Semaphore::new(limits.max_connections)),

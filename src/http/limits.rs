@@ -27,8 +27,8 @@ pub struct Limits {
     pub write_timeout: Duration,
     /// Bytes of a head.
     pub head_max: usize,
-    /// Requests that may wait for a worker.
-    pub queue: usize,
+    /// Bytes of bodies that may wait for a worker.
+    pub waiting_bytes: usize,
 }
 
 impl Default for Limits {
@@ -42,7 +42,7 @@ impl Default for Limits {
             idle_timeout: Duration::from_secs(75),
             write_timeout: Duration::from_secs(30),
             head_max: 16 * 1024,
-            queue: 256,
+            waiting_bytes: 64 * 1024 * 1024,
         }
     }
 }
@@ -87,7 +87,9 @@ pub struct FrontStats {
     pub open: AtomicUsize,
     /// Connections refused because of the cap.
     pub refused: AtomicU64,
-    /// Requests answered 503 because every worker was busy.
+    /// Bytes of bodies that wait for a worker now.
+    pub waiting: AtomicUsize,
+    /// Requests answered 503 because too much waited for a worker.
     pub overloaded: AtomicU64,
     /// Requests whose body ended before its announced length: dropped, never parsed.
     pub truncated: AtomicU64,

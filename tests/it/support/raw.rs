@@ -7,16 +7,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use rustls::pki_types::pem::PemObject;
 use trunkline::http::front::{Bind, Front, FrontError, FrontStats, Handler, Limits};
 use trunkline::http::{Request, Response};
 
-/// A front in this process. Its handler knows `/panic`, `/big/BYTES` and `/slow`, and counts.
+/// A front in this process. Its handler knows `/panic`, `/big/BYTES`, `/slow` and `/held` (until
+/// [`Port::release`]), and counts.
 #[derive(Debug)]
 pub struct Port {
     pub front: Option<Front>,
     pub address: String,
     handled: Arc<AtomicUsize>,
+    hold: Sender<()>,
 }
 
 /// Deadlines short enough to be waited for.
@@ -30,7 +33,7 @@ pub fn limits() -> Limits {
         idle_timeout: Duration::from_secs(1),
         write_timeout: Duration::from_millis(600),
         head_max: 16 * 1024,
-        queue: 600,
+        waiting_bytes: 1_000_000,
     }
 }
 
@@ -38,7 +41,7 @@ fn anywhere() -> Bind {
     Bind::Tcp("127.0.0.1:0".parse().unwrap())
 }
 
-fn handler(handled: Arc<AtomicUsize>) -> Handler {
+fn handler(handled: Arc<AtomicUsize>, held: Receiver<()>) -> Handler {
     Arc::new(move |request: Request| {
         handled.fetch_add(1, Ordering::SeqCst);
         match request.path.as_str() {
@@ -46,6 +49,10 @@ fn handler(handled: Arc<AtomicUsize>) -> Handler {
             "/slow" => {
                 std::thread::park_timeout(Duration::from_millis(300));
                 Response::text(200, "text/plain", "slow")
+            }
+            "/held" => {
+                let _ = held.recv();
+                Response::text(200, "text/plain", "released")
             }
             path => match path.strip_prefix("/big/").and_then(|bytes| bytes.parse().ok()) {
                 Some(bytes) => Response::text(200, "text/plain", vec![b'x'; bytes]),
@@ -80,9 +87,10 @@ impl Port {
 
     fn start(limits: Limits, public: &Bind, tls: Option<Arc<rustls::ServerConfig>>) -> Result<Self, FrontError> {
         let handled = Arc::new(AtomicUsize::new(0));
-        let front = Front::start(public, &anywhere(), tls, limits, &handler(Arc::clone(&handled)))?;
+        let (hold, held) = unbounded();
+        let front = Front::start(public, &anywhere(), tls, limits, &handler(Arc::clone(&handled), held))?;
         let address = front.public_addr().rsplit('/').next().unwrap().to_owned();
-        Ok(Self { front: Some(front), address, handled })
+        Ok(Self { front: Some(front), address, handled, hold })
     }
 
     pub fn connect(&self) -> TcpStream {
@@ -105,6 +113,11 @@ impl Port {
     pub fn is_well(&self) {
         let answer = self.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi");
         assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("POST 2"), "{answer}");
+    }
+
+    /// Lets one request for `/held` go on.
+    pub fn release(&self) {
+        self.hold.send(()).unwrap();
     }
 
     pub fn handled(&self) -> usize {
