@@ -59,6 +59,8 @@ fn post(server: &Server, body: &str) -> Json {
 }
 
 fn write_request(stream: &mut TcpStream, body: &str) {
+    // Without it a reset throws away what the client's own kernel still holds back.
+    stream.set_nodelay(true).unwrap();
     let head = format!(
         "POST /imwebhook/portal.php HTTP/1.0\r\nUser-Agent: Bitrix Connector Client\r\nHost: im.example.test\r\n\
          Connection: close\r\nAccept: */*\r\nAccept-Language: en\r\n\
