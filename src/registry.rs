@@ -154,3 +154,45 @@ pub fn remove(writer: &Writer, wait: Duration, line: LineId, who: &str) -> Resul
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::secret::Secret;
+    use crate::store::directory::NewPortal;
+    use crate::store::{Store, counters};
+
+    /// A line that was taken over and whose portal has not heard of it yet still has the notice in its queue. Removing
+    /// such a line once failed on that row for ever.
+    #[test]
+    fn a_line_with_an_unheard_deactivation_can_be_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let (writer, thread) = Writer::start(store.writing().unwrap(), Arc::new(SystemClock::new()), || ()).unwrap();
+        let wait = Duration::from_secs(5);
+        let line = writer
+            .write(wait, |tx| {
+                let new = NewPortal {
+                    name: "p".into(),
+                    protocol: "box",
+                    url: "https://p.test".into(),
+                    licence: "l".into(),
+                    key: Secret::new("k"),
+                };
+                let portal = directory::add_portal(tx.db(), &new, tx.now)?;
+                let line = directory::ensure_line(tx, portal, "x", "1", "h")?.id;
+                queue::push(tx, line, "x", None, &Body::Notice(Notice::Deactivated))?;
+                Ok(line)
+            })
+            .unwrap();
+        remove(&writer, wait, line, "test").unwrap();
+        thread.stop();
+        let db = store.reading().unwrap();
+        assert!(directory::line_by_id(&db, line).unwrap().is_none());
+        let sums = counters::accounting(&db).unwrap();
+        assert_eq!((sums.dead, sums.difference()), (1, 0));
+    }
+}

@@ -40,6 +40,15 @@ impl Reason {
             Self::Unreadable => "unreadable",
         }
     }
+
+    /// The command whose rows stay in the queue when a whole line is given up for this reason: after a takeover the
+    /// earlier portal must still hear of it.
+    fn spares(self) -> &'static str {
+        match self {
+            Self::TakenOver => "deactivated",
+            Self::Expired | Self::LineRemoved | Self::Dropped | Self::Permanent | Self::TooOld | Self::Unreadable => "",
+        }
+    }
 }
 
 macro_rules! bury {
@@ -79,9 +88,8 @@ pub fn bury(tx: &mut Tx<'_>, direction: Direction, id: MessageId, reason: Reason
     Ok(true)
 }
 
-/// Moves the oldest `limit` rows of one line; returns how many were moved, so that a caller can go on
-/// in steps and other commands get their turn between them. After a takeover the deactivation notice stays: it must
-/// still leave.
+/// Moves the oldest `limit` rows of one line but those that the reason spares; returns how many were moved, so that a
+/// caller can go on in steps and other commands get their turn between them.
 pub fn bury_line(
     tx: &mut Tx<'_>,
     direction: Direction,
@@ -90,9 +98,8 @@ pub fn bury_line(
     error: &str,
     limit: usize,
 ) -> Result<usize> {
-    const QUEUE: &str =
-        "select id from queue where line_id = :line and (:all or command <> 'deactivated') order by id limit :limit";
-    const OUTBOX: &str = "select id from outbox where line_id = :line and (:all or true) order by id limit :limit";
+    const QUEUE: &str = "select id from queue where line_id = :line and command <> :spared order by id limit :limit";
+    const OUTBOX: &str = "select id from outbox where line_id = :line and :spared is not null order by id limit :limit";
     let sql = match direction {
         Direction::In => QUEUE,
         Direction::Out => OUTBOX,
@@ -100,9 +107,12 @@ pub fn bury_line(
     let ids = tx
         .db()
         .prepare_cached(sql)?
-        .query_map(named_params! {":line": line.0, ":limit": i64::try_from(limit).unwrap_or(i64::MAX)}, |row| {
-            Ok(MessageId(row.get(0)?))
-        })?
+        .query_map(
+            named_params! {
+                ":line": line.0, ":spared": reason.spares(), ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
+            },
+            |row| Ok(MessageId(row.get(0)?)),
+        )?
         .collect::<Result<Vec<_>>>()?;
     for id in &ids {
         bury(tx, direction, *id, reason, error)?;
