@@ -333,6 +333,7 @@ fn sender_options(config: &Config) -> sender::Options {
         confirm_timeout: config.queue.confirm_timeout,
         workers: config.queue.delivery_workers,
         schedule: Schedule::new(config.retry.blocks.clone()),
+        poison_attempts: config.retry.poison_attempts,
     }
 }
 

@@ -21,6 +21,7 @@ pub mod registry;
 pub mod secret;
 pub mod sender;
 pub mod sim;
+pub mod simulate;
 pub mod store;
 pub mod text;
 

@@ -108,6 +108,7 @@ fn prove(service: &Service, body: &[u8]) -> Result<(Portal, Command), Failure> {
     };
     let command = unproved.prove(&portal.key).map_err(refuse)?;
     note_version(service, &portal, &command);
+    service.sender.tell(Event::Alive(portal.id));
     Ok((portal, command))
 }
 

@@ -59,13 +59,38 @@ impl PortalError {
         }
     }
 
-    /// The portal answered in its protocol: it is alive and just does not want this packet.
-    pub fn is_alive(&self) -> bool {
+    /// Where the fault lies.
+    pub fn fault(&self) -> Fault {
         match self {
-            Self::Refused { .. } => true,
-            Self::Net(_) | Self::Rubbish { .. } => false,
+            // What a proxy or a busy server says in the portal's stead.
+            Self::Rubbish { status: 429 | 502 | 503 | 504, .. } => Fault::Portal,
+            // Another page is the portal's own: a fatal error in its code may well come from one message.
+            Self::Refused { .. } | Self::Rubbish { .. } => Fault::Packet,
+            Self::Net(NetError::Timeout(_) | NetError::Broken(_) | NetError::TooLong(_)) => Fault::Unclear,
+            Self::Net(NetError::BadUrl(_) | NetError::Forbidden(_) | NetError::Resolve(_) | NetError::Connect(_)) => {
+                Fault::Portal
+            }
         }
     }
+
+    /// The pause that the portal asked for.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Rubbish { status: 429 | 503, retry_after } => *retry_after,
+            Self::Net(_) | Self::Rubbish { .. } | Self::Refused { .. } => None,
+        }
+    }
+}
+
+/// Where the fault of an unconfirmed packet lies: what the sender does next depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The portal is there and does not take this packet: a smaller one may pass.
+    Packet,
+    /// Nobody can be reached there: whatever is sent, it will not pass.
+    Portal,
+    /// Sent and not answered: a dead portal, or a packet that it chokes on.
+    Unclear,
 }
 
 impl fmt::Display for PortalError {

@@ -21,6 +21,9 @@ pub struct Block {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule(Vec<Duration>);
 
+/// A portal that asks to come again at once is not taken at its word.
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+
 /// The default waits in microseconds: 42.1875 s twice, then doubling up to 12 h.
 const DEFAULT_MICROS: [u64; 12] = [
     42_187_500,
@@ -87,9 +90,25 @@ impl Schedule {
         Block { attempts, first_attempt_at, until, last }
     }
 
+    /// The block after an answer that asked for a pause (`Retry-After`): `wish`, but never longer than the block would
+    /// have been. It is no failed attempt, though the 24 hours run from it when it was the first trouble.
+    pub fn pause(
+        &self,
+        before: (u32, Option<UnixMillis>),
+        began: UnixMillis,
+        answered: UnixMillis,
+        wish: Duration,
+    ) -> Block {
+        let attempts = before.0;
+        let first_attempt_at = before.1.unwrap_or(began);
+        let wait = wish.max(PAUSE_MIN).min(self.wait(attempts.saturating_add(1)));
+        let until = answered.plus(wait).min(first_attempt_at.plus(self.total()));
+        Block { attempts, first_attempt_at, until, last: false }
+    }
+
     /// The line's time is over: the last block has ended.
-    pub fn is_over(&self, attempts: u32, first_attempt_at: Option<UnixMillis>, now: UnixMillis) -> bool {
-        attempts > 0 && first_attempt_at.is_some_and(|first| now >= first.plus(self.total()))
+    pub fn is_over(&self, first_attempt_at: Option<UnixMillis>, now: UnixMillis) -> bool {
+        first_attempt_at.is_some_and(|first| now >= first.plus(self.total()))
     }
 }
 
@@ -106,12 +125,12 @@ mod tests {
         for k in 1..=12 {
             let block = schedule.block(before, now, now);
             assert_eq!((block.attempts, block.first_attempt_at, block.last), (k, start, k == 12));
-            assert!(!schedule.is_over(block.attempts, Some(start), UnixMillis(block.until.0 - 1)));
+            assert!(!schedule.is_over(Some(start), UnixMillis(block.until.0 - 1)));
             before = (block.attempts, Some(block.first_attempt_at));
             now = block.until;
         }
         assert_eq!(now.since(start), Duration::from_hours(24));
-        assert!(schedule.is_over(12, Some(start), now));
+        assert!(schedule.is_over(Some(start), now));
     }
 
     #[test]
@@ -136,5 +155,23 @@ mod tests {
         assert_eq!((first.until, first.last), (UnixMillis(1000), false));
         let second = schedule.block((1, Some(UnixMillis(0))), UnixMillis(1000), UnixMillis(1500));
         assert_eq!((second.until, second.last), (UnixMillis(4000), true));
+    }
+
+    #[test]
+    fn a_wished_pause_is_kept_within_the_block_and_is_no_attempt() {
+        let schedule = Schedule::default();
+        let start = UnixMillis(0);
+        let pause = |before, wish| schedule.pause(before, start, start, Duration::from_secs(wish));
+        for (wish, until) in [(0, 1_000), (5, 5_000), (42, 42_000), (43, 42_187), (1_000_000, 42_187)] {
+            let block = pause((0, None), wish);
+            assert_eq!((block.attempts, block.until, block.last), (0, UnixMillis(until), false), "{wish} s");
+            assert_eq!(block.first_attempt_at, start);
+        }
+        assert_eq!(pause((3, Some(start)), 600).until, UnixMillis(168_750), "the 4th wait");
+        let late = schedule.total().as_millis() - 1_000;
+        let late = UnixMillis(i64::try_from(late).unwrap());
+        let block = schedule.pause((12, Some(start)), late, late, Duration::from_hours(1));
+        assert_eq!(block.until.since(start), Duration::from_hours(24), "the day ends all the same");
+        assert!(!schedule.is_over(None, UnixMillis(i64::MAX)));
     }
 }

@@ -25,6 +25,8 @@ pub enum Reason {
     TooOld,
     /// The stored body can't be read.
     Unreadable,
+    /// The portal does not take this one while others of the line pass.
+    Poison,
 }
 
 impl Reason {
@@ -38,6 +40,7 @@ impl Reason {
             Self::Permanent => "permanent",
             Self::TooOld => "too_old",
             Self::Unreadable => "unreadable",
+            Self::Poison => "poison",
         }
     }
 
@@ -46,7 +49,13 @@ impl Reason {
     fn spares(self) -> &'static str {
         match self {
             Self::TakenOver => "deactivated",
-            Self::Expired | Self::LineRemoved | Self::Dropped | Self::Permanent | Self::TooOld | Self::Unreadable => "",
+            Self::Expired
+            | Self::LineRemoved
+            | Self::Dropped
+            | Self::Permanent
+            | Self::TooOld
+            | Self::Unreadable
+            | Self::Poison => "",
         }
     }
 }

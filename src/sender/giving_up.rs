@@ -11,13 +11,15 @@ use crate::store::counters::Direction;
 const BURY_STEP: usize = 500;
 
 impl SenderLoop {
-    pub(super) fn bury_one(&mut self, id: LineId, row: MessageId, why: String) {
+    pub(super) fn bury_one(&mut self, id: LineId, row: MessageId, moving: Moving, why: String) {
         if let Some(task) = self.lines.get_mut(&id) {
-            task.moving = Some(Moving::One);
+            task.moving = Some(moving);
         }
+        let reason = if moving == Moving::Poison { dead::Reason::Poison } else { dead::Reason::Unreadable };
+        log::error!(line:% = id, message:% = row, error = why.as_str(); "a message became a dead letter");
         let bell = self.bell.clone();
         self.writer.submit(
-            move |tx| dead::bury(tx, Direction::In, row, dead::Reason::Unreadable, &why),
+            move |tx| dead::bury(tx, Direction::In, row, reason, &why),
             move |result| bell.tell(if result.is_ok() { Event::Buried(id, 0) } else { Event::NotWritten(id) }),
         );
     }
@@ -75,7 +77,7 @@ impl SenderLoop {
                 self.save_block(id, Vec::new(), None);
             }
             Some(Moving::TakenOver) => task.emptied = true,
-            Some(Moving::One) | None => (),
+            Some(Moving::One | Moving::Poison) | None => (),
         }
         self.consider(id);
     }

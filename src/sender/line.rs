@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::packet::Cut;
+use super::trouble::Trouble;
 use crate::clock::UnixMillis;
 use crate::ids::MessageId;
 use crate::portals::Packet;
@@ -20,7 +21,21 @@ pub(super) enum Moving {
     TakenOver,
     /// One that can't be read.
     One,
+    /// One that the portal does not take while others pass.
+    Poison,
 }
+
+/// A post during a block, which is no attempt of the schedule: when it fails, the block goes on as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extra {
+    /// The portal gave a sign of life.
+    Lifted,
+    /// The message behind a suspect shows whether others pass.
+    Evidence,
+}
+
+/// A sign of life lifts a line's block at most so often.
+const LIFT_PAUSE: Duration = Duration::from_mins(1);
 
 /// One line.
 #[derive(Debug)]
@@ -43,6 +58,15 @@ pub(super) struct LineTask {
     pub ambiguous: bool,
     /// Own changes of the row that are not on the disk yet.
     pub writes: u32,
+    /// The next post, or the one in flight, is an extra one.
+    pub extra: Option<Extra>,
+    /// What its unconfirmed packets have taught.
+    pub trouble: Trouble,
+    /// Since when it waits for its turn.
+    pub ready_at: UnixMillis,
+    /// When this process last saw it fail.
+    failed_at: Option<UnixMillis>,
+    lifted_at: Option<UnixMillis>,
     /// Messages the portal said OK to, whose `setStatusDelivered` is expected until then.
     expected: Option<(UnixMillis, Vec<(String, String)>)>,
 }
@@ -128,20 +152,56 @@ impl LineTask {
             emptied: false,
             ambiguous: false,
             writes: 0,
+            extra: None,
+            trouble: Trouble::default(),
+            ready_at: UnixMillis(0),
+            failed_at: None,
+            lifted_at: None,
             expected: None,
         }
     }
 
-    /// Idle, not blocked, and with something to say.
+    /// Idle, not blocked unless for an extra post, and with something to say. After trouble it waits until its
+    /// confirmations are on the disk: the head is read anew, and what was confirmed must not leave again.
     pub(super) fn may_post(&self, now: UnixMillis) -> bool {
+        let smooth = self.record.attempts == 0 && self.trouble.is_none();
         self.pending
             && self.flight.is_none()
             && self.moving.is_none()
             && !self.waits_turn
-            && self.record.blocked_until.is_none_or(|until| until <= now)
+            && (smooth || self.writes == 0)
+            && (self.extra.is_some() || !self.is_blocked(now))
     }
 
-    pub(super) fn set_block(&mut self, block: Block, error: String) {
+    pub(super) fn is_blocked(&self, now: UnixMillis) -> bool {
+        self.record.blocked_until.is_some_and(|until| until > now)
+    }
+
+    /// Another line's finding counts for this one when it is not older than this.
+    pub(super) fn asks_since(&self) -> UnixMillis {
+        match self.failed_at {
+            Some(failed) if self.extra.is_none() => self.ready_at.min(failed.plus(Duration::from_millis(1))),
+            Some(_) | None => self.ready_at,
+        }
+    }
+
+    /// Allows one extra post; false when the line is not blocked, is busy, or had one within the last minute.
+    pub(super) fn allow_extra(&mut self, extra: Extra, now: UnixMillis) -> bool {
+        let rested = self.lifted_at.is_none_or(|lifted| now.since(lifted) >= LIFT_PAUSE);
+        let allowed = self.is_blocked(now)
+            && self.flight.is_none()
+            && self.moving.is_none()
+            && self.extra.is_none()
+            && (rested || extra == Extra::Evidence);
+        if allowed {
+            self.extra = Some(extra);
+            self.lifted_at = Some(now);
+        }
+        allowed
+    }
+
+    pub(super) fn set_block(&mut self, block: Block, error: String, now: UnixMillis) {
+        self.failed_at = Some(now);
         self.record.attempts = block.attempts;
         self.record.first_attempt_at = Some(block.first_attempt_at);
         self.record.blocked_until = Some(block.until);
@@ -151,6 +211,7 @@ impl LineTask {
     /// Removes the block; true when there was one, or a failure to forget.
     pub(super) fn lift(&mut self, error: Option<String>) -> bool {
         let had = self.record.attempts > 0 || self.record.blocked_until.is_some();
+        self.extra = None;
         self.record.attempts = 0;
         self.record.first_attempt_at = None;
         self.record.blocked_until = None;

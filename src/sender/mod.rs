@@ -5,10 +5,13 @@
 //! Invariant: at most one packet of a line is in flight, so a line's order is kept (promise 3).
 
 mod giving_up;
+mod hand;
 mod line;
 mod outcome;
 pub mod packet;
 mod pool;
+mod portal;
+mod trouble;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
@@ -25,13 +28,17 @@ use crate::net::Net;
 use crate::portals::{PortalError, Receipt, protocol};
 use crate::queue::blocks::Schedule;
 use crate::queue::{self, dead};
-use crate::records::{LineState, Portal};
+use crate::records::{Line, LineState};
 use crate::store::counters::{Counter, Direction};
 use crate::store::{Store, StoreError, Writer, directory};
 
-use line::{LineTask, Moving};
+use outcome::Failure;
+
+use line::{Extra, LineTask, Moving};
 use packet::{Limits, Next};
 use pool::{Job, Pool};
+use portal::PortalTask;
+use trouble::Plan;
 
 /// Events that may wait for the sender.
 const EVENTS_MAX: usize = 65_536;
@@ -61,6 +68,8 @@ pub enum Event {
         /// Told when the confirmation is on the disk.
         done: Option<Sender<()>>,
     },
+    /// The portal has proved that it is alive: a signed request of its own came in.
+    Alive(PortalId),
     /// A step of moving rows to dead letters has ended: how many were moved.
     Buried(LineId, usize),
     /// A change of a line's rows is on the disk.
@@ -109,21 +118,14 @@ pub struct Options {
     pub workers: usize,
     /// The block table.
     pub schedule: Schedule,
+    /// How often a single message may fail alone before it is judged.
+    pub poison_attempts: u32,
 }
 
 /// Makes the channel to a sender before the sender itself exists, so that the writer and others can be given the bell.
 pub fn channel() -> (Bell, Receiver<Event>) {
     let (sender, receiver) = bounded(EVENTS_MAX);
     (Bell(sender), receiver)
-}
-
-struct PortalTask {
-    record: Arc<Portal>,
-    in_flight: usize,
-    /// The last post failed without a word of the protocol: one line at a time probes it.
-    failing: bool,
-    /// Lines that wait for their turn at this portal.
-    parked: VecDeque<LineId>,
 }
 
 /// The loop and everything it owns.
@@ -228,11 +230,6 @@ impl SenderLoop {
         self.hand_out()
     }
 
-    /// Packets that wait for an answer; for tests that wait for quiet.
-    pub fn in_flight(&self) -> usize {
-        self.lines.values().filter(|line| line.flight.is_some()).count()
-    }
-
     fn until_timer(&self) -> Option<Duration> {
         // A millisecond more: the clock counts whole ones, and waking too early would spin.
         self.timers.peek().map(|Reverse((at, _))| at.since(self.clock.now()) + Duration::from_millis(1))
@@ -243,6 +240,7 @@ impl SenderLoop {
             Event::Wake(line) => self.wake(line)?,
             Event::Done { line, result } => self.done(line, result),
             Event::Status { line, connector, named, done } => self.status(line, &connector, &named, done)?,
+            Event::Alive(portal) => self.alive(portal),
             Event::Buried(line, moved) => self.buried(line, moved),
             Event::Written(line) => self.written(line),
             Event::NotWritten(line) => {
@@ -278,24 +276,49 @@ impl SenderLoop {
         let Some(record) = directory::line_by_id(&self.db, id)? else { return Ok(false) };
         if !self.portals.contains_key(&record.portal) {
             let Some(portal) = directory::portal_by_id(&self.db, record.portal)? else { return Ok(false) };
-            let task = PortalTask { record: Arc::new(portal), in_flight: 0, failing: false, parked: VecDeque::new() };
-            self.portals.insert(record.portal, task);
+            self.portals.insert(record.portal, PortalTask::new(portal));
         }
-        if let Some(until) = record.blocked_until {
-            self.timers.push(Reverse((until, id)));
-        }
+        self.watch_block(&record);
         self.lines.insert(id, LineTask::new(record));
         Ok(true)
     }
 
+    /// Sets the timer of a block and lists the line among the portal's blocked ones, or takes it off the list.
+    fn watch_block(&mut self, record: &Line) {
+        let portal = self.portals.get_mut(&record.portal);
+        if let Some(until) = record.blocked_until {
+            self.timers.push(Reverse((until, record.id)));
+            portal.map(|portal| portal.blocked.insert(record.id));
+        } else {
+            portal.map(|portal| portal.blocked.remove(&record.id));
+        }
+    }
+
     fn wake(&mut self, id: LineId) -> Result<(), StoreError> {
+        let now = self.clock.now();
         if self.load(id)?
             && let Some(task) = self.lines.get_mut(&id)
         {
             task.pending = true;
+            if task.trouble.wants_evidence() {
+                // The new message may be the one that shows whether others pass.
+                task.allow_extra(Extra::Evidence, now);
+            }
             self.consider(id);
         }
         Ok(())
+    }
+
+    /// A sign of life: the portal's blocked lines try again at once, each at most once a minute.
+    fn alive(&mut self, id: PortalId) {
+        let now = self.clock.now();
+        let Some(portal) = self.portals.get(&id).filter(|portal| !portal.blocked.is_empty()) else { return };
+        let lines: Vec<LineId> = portal.blocked.iter().copied().collect();
+        for id in lines {
+            if self.lines.get_mut(&id).is_some_and(|task| task.allow_extra(Extra::Lifted, now)) {
+                self.consider(id);
+            }
+        }
     }
 
     /// Reads the row again when somebody else has changed it and nothing of ours is on its way to it.
@@ -306,12 +329,14 @@ impl SenderLoop {
         }
         match directory::line_by_id(&self.db, id) {
             Ok(Some(record)) => {
-                if let Some(until) = record.blocked_until {
-                    self.timers.push(Reverse((until, id)));
-                }
-                (task.stale, task.emptied, task.record) = (false, false, record);
+                (task.stale, task.emptied, task.record) = (false, false, record.clone());
+                self.watch_block(&record);
             }
-            Ok(None) => drop(self.lines.remove(&id)),
+            Ok(None) => {
+                let portal = task.record.portal;
+                self.lines.remove(&id);
+                self.portals.get_mut(&portal).map(|portal| portal.blocked.remove(&id));
+            }
             Err(error) => log::error!(line:% = id, error:% = error; "a line can't be read"),
         }
     }
@@ -324,6 +349,7 @@ impl SenderLoop {
             && task.may_post(now)
         {
             task.waits_turn = true;
+            task.ready_at = now;
             self.ready.push_back(id);
         }
     }
@@ -335,7 +361,7 @@ impl SenderLoop {
             let Some(id) = self.ready.pop_front() else { return Ok(()) };
             let Some(task) = self.lines.get_mut(&id) else { continue };
             let Some(portal) = self.portals.get_mut(&task.record.portal) else { continue };
-            if portal.in_flight >= if portal.failing { 1 } else { share } {
+            if !portal.has_room(share) {
                 portal.parked.push_back(id);
                 continue;
             }
@@ -352,7 +378,7 @@ impl SenderLoop {
         if !task.may_post(now) {
             return Ok(());
         }
-        if self.options.schedule.is_over(task.record.attempts, task.record.first_attempt_at, now) {
+        if self.options.schedule.is_over(task.record.first_attempt_at, now) {
             self.expire(id);
             return Ok(());
         }
@@ -361,15 +387,25 @@ impl SenderLoop {
             self.bury(id, dead::Reason::TakenOver);
             return Ok(());
         }
-        let rows = queue::head(&self.db, id, task.after, self.options.limits.messages)?;
-        match packet::cut(rows, self.options.limits) {
-            Next::Empty => task.pending = false,
+        let full = self.options.limits;
+        let (after, limits) = match task.trouble.plan(task.extra == Some(Extra::Evidence)) {
+            Plan::Head(size) => (task.after, Limits { messages: size.unwrap_or(full.messages), ..full }),
+            Plan::Behind(suspect) => (task.after.max(suspect), Limits { messages: 1, ..full }),
+        };
+        let rows = queue::head(&self.db, id, after, limits.messages)?;
+        match packet::cut(rows, limits) {
+            // The suspect is alone: the next message will be the evidence.
+            Next::Empty if task.extra == Some(Extra::Evidence) => task.extra = None,
+            Next::Empty => (task.pending, task.extra) = (false, None),
             Next::Unreadable(row, why) => {
-                log::error!(line:% = id, message:% = row, error = why.as_str(); "a stored message became a dead letter");
-                self.bury_one(id, row, why);
+                self.bury_one(id, row, Moving::One, why);
             }
             Next::Packet(cut) => {
                 let Some(portal) = self.portals.get_mut(&task.record.portal) else { return Ok(()) };
+                if let Some(error) = portal.finding(id, task.asks_since(), now).cloned() {
+                    self.share(id, &error);
+                    return Ok(());
+                }
                 let (flight, packet) = line::Flight::new(cut, &task.record.line, now);
                 let again = flight.rows.iter().filter(|row| row.attempts > 0).count();
                 let twice = if task.ambiguous { i64::try_from(again).unwrap_or(0) } else { 0 };
@@ -389,7 +425,7 @@ impl SenderLoop {
     fn timer(&mut self, id: LineId, now: UnixMillis) {
         let Some(task) = self.lines.get_mut(&id) else { return };
         if task.flight.as_ref().is_some_and(|flight| flight.answered && flight.confirm_until <= now) {
-            self.fail(id, "no setStatusDelivered came in time", true);
+            self.fail(id, Failure::silent("no setStatusDelivered came in time"));
             return;
         }
         if let Some(missed) = task.status_missed(now) {
@@ -397,7 +433,7 @@ impl SenderLoop {
         }
         let Some(task) = self.lines.get_mut(&id) else { return };
         let idle = task.flight.is_none() && task.moving.is_none();
-        if idle && self.options.schedule.is_over(task.record.attempts, task.record.first_attempt_at, now) {
+        if idle && self.options.schedule.is_over(task.record.first_attempt_at, now) {
             self.expire(id);
         } else {
             self.consider(id);

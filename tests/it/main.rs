@@ -20,6 +20,8 @@
 mod support;
 // Queue, sender and box protocol on a manual clock: order, independence, blocks, confirmations.
 mod delivery;
+// Blocking, complete: smaller packets, poison, signs of life, probing, wished pauses.
+mod blocks;
 // The house rules: imports, lengths, words.
 mod tidy;
 // The command line: help, exit codes, results of the commands that need no store.

@@ -49,7 +49,7 @@ fn directions() -> BTreeMap<&'static str, Vec<&'static str>> {
     let below_http =
         ["text", "net", "store", "queue", "outbox", "channels", "portals", "sender", "dispatcher", "registry"];
     let mut everything = with(&below_http);
-    everything.extend(["http", "config", "logging", "sim", "app"]);
+    everything.extend(["http", "config", "logging", "sim", "simulate", "app"]);
     BTreeMap::from([
         ("clock", vec![]),
         ("secret", vec![]),
@@ -71,6 +71,7 @@ fn directions() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("registry", with(&["queue", "store", "channels"])),
         ("http", with(&below_http)),
         ("sim", with(&["text", "net", "portals"])),
+        ("simulate", with(&["net", "store", "queue", "portals", "sender"])),
         ("app", with(&[&below_http[..], &["http", "config"]].concat())),
         ("demo", everything.clone()),
         ("cli", [everything.clone(), vec!["demo"]].concat()),
@@ -117,7 +118,7 @@ fn imports_go_one_way() {
 #[test]
 fn each_third_party_crate_has_one_home() {
     let homes: &[(&str, &[&str])] = &[
-        ("rusqlite", &["store", "queue", "outbox", "registry", "sender", "dispatcher", "http", "cli"]),
+        ("rusqlite", &["store", "queue", "outbox", "registry", "sender", "dispatcher", "http", "cli", "simulate"]),
         ("ureq", &["net"]),
         ("hyper", &["http"]),
         ("tokio", &["http"]),

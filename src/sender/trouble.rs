@@ -1,0 +1,196 @@
+//! What a line's unconfirmed packets teach (design §6), pure: how much of its head travels at once, and which single
+//! message is the one that does not pass.
+//!
+//! A message is given up as poison only against evidence: it has failed alone `poison_attempts` times, and right after
+//! the last time the next message passed. A portal that is down or refuses everything gives no such evidence, so its
+//! messages wait out the schedule. The order of a chat is kept: what follows the suspect is posted only as that
+//! evidence, and once it has passed the suspect leaves.
+
+use crate::ids::MessageId;
+
+/// What the next post takes from the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Plan {
+    /// The head, at most so many messages; `None` for as many as a packet holds.
+    Head(Option<usize>),
+    /// The one message behind this one: the evidence.
+    Behind(MessageId),
+}
+
+/// A message that failed alone.
+#[derive(Clone, Copy, Debug)]
+struct Suspect {
+    row: MessageId,
+    failures: u32,
+    /// Its last failure was an answer, not silence: the portal was there to refuse it.
+    answered: bool,
+}
+
+/// One line's troubles.
+#[derive(Debug, Default)]
+pub(super) struct Trouble {
+    size: Option<usize>,
+    suspect: Option<Suspect>,
+    /// The suspect has failed often enough: what follows it shall show whether others pass.
+    wants_evidence: bool,
+    others_passed: bool,
+}
+
+impl Trouble {
+    /// Nothing is out of the ordinary.
+    pub(super) fn is_none(&self) -> bool {
+        self.size.is_none() && self.suspect.is_none()
+    }
+
+    /// The next post shall be the evidence, as soon as there is a message behind the suspect.
+    pub(super) fn wants_evidence(&self) -> bool {
+        self.wants_evidence
+    }
+
+    /// What to post; `evidence` when this is the try for it.
+    pub(super) fn plan(&self, evidence: bool) -> Plan {
+        match self.suspect {
+            Some(suspect) if evidence => Plan::Behind(suspect.row),
+            _ => Plan::Head(self.size),
+        }
+    }
+
+    /// A packet of `posted` messages was not taken and `open` of them are unconfirmed. Returns the message that is
+    /// proved to be poison.
+    pub(super) fn refused(
+        &mut self,
+        posted: usize,
+        open: &[MessageId],
+        answered: bool,
+        poison_attempts: u32,
+    ) -> Option<MessageId> {
+        let partly = open.len() < posted;
+        self.size = Some((if partly { open.len() } else { posted } / 2).max(1));
+        self.wants_evidence = false;
+        let [row] = *open else {
+            self.suspect = None;
+            self.others_passed = false;
+            return None;
+        };
+        let before = self.suspect.filter(|suspect| suspect.row == row);
+        let failures = before.map_or(0, |suspect| suspect.failures).saturating_add(1);
+        self.others_passed = partly || (before.is_some() && self.others_passed);
+        self.suspect = Some(Suspect { row, failures, answered });
+        if failures < poison_attempts {
+            return None;
+        }
+        if self.others_passed {
+            *self = Self { size: self.size, ..Self::default() };
+            return Some(row);
+        }
+        self.wants_evidence = true;
+        None
+    }
+
+    /// The evidence failed like the suspect: the fault is not the suspect's.
+    pub(super) fn evidence_failed(&mut self) {
+        self.wants_evidence = false;
+    }
+
+    /// The evidence passed. Returns the suspect when that proves it to be poison; one that failed in silence is given
+    /// one more try, for the portal may have come back in between.
+    pub(super) fn evidence_passed(&mut self) -> Option<MessageId> {
+        self.wants_evidence = false;
+        let suspect = self.suspect?;
+        if suspect.answered {
+            *self = Self { size: self.size, ..Self::default() };
+            return Some(suspect.row);
+        }
+        self.others_passed = true;
+        None
+    }
+
+    /// A packet from the head passed: twice as much may travel, up to the limit of `full` messages.
+    pub(super) fn passed(&mut self, full: usize) {
+        let size = self.size.map(|size| size.saturating_mul(2)).filter(|size| *size < full);
+        *self = Self { size, ..Self::default() };
+    }
+
+    /// These were confirmed late, outside of any post.
+    pub(super) fn confirmed(&mut self, rows: &[MessageId]) {
+        if self.suspect.is_some_and(|suspect| rows.contains(&suspect.row)) {
+            *self = Self { size: self.size, ..Self::default() };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(numbers: std::ops::RangeInclusive<i64>) -> Vec<MessageId> {
+        numbers.map(MessageId).collect()
+    }
+
+    #[test]
+    fn a_refused_packet_is_halved_down_to_one_and_grows_again() {
+        let mut trouble = Trouble::default();
+        assert!(trouble.is_none());
+        for (posted, then) in [(10, 5), (5, 2), (2, 1), (1, 1)] {
+            let open = ids(1..=i64::try_from(posted).unwrap());
+            assert_eq!(trouble.refused(posted, &open, true, 9), None);
+            assert_eq!(trouble.plan(false), Plan::Head(Some(then)), "after {posted}");
+        }
+        for then in [Some(2), Some(4), Some(8), None] {
+            trouble.passed(10);
+            assert_eq!(trouble.plan(false), Plan::Head(then));
+        }
+        assert!(trouble.is_none());
+    }
+
+    #[test]
+    fn evidence_is_wanted_after_the_last_lone_failure() {
+        let mut trouble = Trouble::default();
+        for _ in 0..2 {
+            assert_eq!(trouble.refused(1, &ids(7..=7), true, 3), None);
+            assert!(!trouble.wants_evidence());
+        }
+        assert_eq!(trouble.refused(1, &ids(7..=7), true, 3), None);
+        assert!(trouble.wants_evidence());
+        assert_eq!(trouble.plan(true), Plan::Behind(MessageId(7)));
+        assert_eq!(trouble.plan(false), Plan::Head(Some(1)));
+        assert_eq!(trouble.evidence_passed(), Some(MessageId(7)));
+        assert!(!trouble.wants_evidence());
+    }
+
+    /// A portal that refuses everything, or was away: nobody is poison.
+    #[test]
+    fn without_evidence_nothing_is_poison() {
+        let mut trouble = Trouble::default();
+        for _ in 0..20 {
+            assert_eq!(trouble.refused(1, &ids(7..=7), true, 3), None);
+            trouble.evidence_failed();
+        }
+        // Silence, then the portal is back: the suspect gets its try before it is judged.
+        assert_eq!(trouble.refused(1, &ids(7..=7), false, 3), None);
+        assert_eq!(trouble.evidence_passed(), None);
+        assert_eq!(trouble.plan(false), Plan::Head(Some(1)));
+        assert_eq!(trouble.refused(1, &ids(7..=7), false, 3), Some(MessageId(7)));
+    }
+
+    #[test]
+    fn others_of_the_same_packet_are_evidence_too() {
+        let mut trouble = Trouble::default();
+        assert_eq!(trouble.refused(10, &ids(4..=4), true, 2), None);
+        assert_eq!(trouble.refused(3, &ids(4..=4), true, 2), Some(MessageId(4)));
+        assert_eq!(trouble.refused(10, &ids(4..=7), true, 1), None, "four are no single message");
+        assert_eq!(trouble.plan(false), Plan::Head(Some(2)));
+    }
+
+    #[test]
+    fn a_suspect_that_passes_late_is_forgotten() {
+        let mut trouble = Trouble::default();
+        for _ in 0..3 {
+            trouble.refused(1, &ids(7..=7), true, 3);
+        }
+        trouble.confirmed(&ids(7..=7));
+        assert!(!trouble.wants_evidence());
+        assert_eq!(trouble.refused(1, &ids(8..=8), true, 3), None);
+        assert!(!trouble.wants_evidence(), "the next one starts at one failure");
+    }
+}

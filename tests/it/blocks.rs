@@ -1,0 +1,295 @@
+//! Blocking, complete (design §6): smaller packets, poison, signs of life, probing, pauses that a portal asks for. On a
+//! manual clock.
+
+use std::time::Duration;
+
+use trunkline::clock::{Clock, UnixMillis};
+use trunkline::ids::LineId;
+use trunkline::net::Answer;
+use trunkline::queue::dead;
+use trunkline::sender::Event;
+
+use crate::support::house::{House, Reply, START, Ways, answer, gone, ok, refused, silent};
+
+const FIRST: Duration = Duration::from_millis(42_187);
+
+fn reasons(house: &House) -> Vec<(String, String)> {
+    let letters = dead::list(&house.stage.store.reading().unwrap(), 1000).unwrap();
+    letters.into_iter().map(|letter| (letter.message, letter.reason)).collect()
+}
+
+/// A portal that takes everything but packets with `poison` in them.
+fn chokes_on(poison: &'static str, how: fn() -> Reply) -> impl FnMut(&[String]) -> Reply + Send + 'static {
+    move |marks| if marks.iter().any(|mark| mark == poison) { how() } else { ok() }
+}
+
+#[test]
+fn a_portal_that_answers_but_refuses_gets_smaller_packets() {
+    let mut house = House::new();
+    house.portal("box.test", |_| refused());
+    let line = house.line("box.test", "1", "23.100.0");
+    for number in 0..12 {
+        house.push(line, &format!("m{number}"));
+    }
+    house.pass(Duration::from_mins(3));
+    let sizes = |house: &House| house.heard("box.test").iter().map(Vec::len).collect::<Vec<_>>();
+    assert_eq!(sizes(&house), [10, 5, 2, 1]);
+    // Once it takes them, they grow again.
+    house.portal("box.test", |_| ok());
+    house.pass(Duration::from_mins(3));
+    assert_eq!(sizes(&house)[4..], [1, 2, 4, 5]);
+
+    // Nobody there: smaller packets would not help.
+    let line = house.line("away.test", "1", "23.100.0");
+    house.portal("away.test", |_| gone());
+    for number in 0..12 {
+        house.push(line, &format!("m{number}"));
+    }
+    house.pass(Duration::from_mins(3));
+    assert!(house.heard("away.test").iter().all(|marks| marks.len() == 10));
+}
+
+/// One bad message harms nobody else: it is found, parked and told, and the order of the others is kept.
+#[test]
+fn a_message_that_the_portal_does_not_take_is_parked_while_others_pass() {
+    for (case, how) in [
+        ("a refusal", refused as fn() -> Reply),
+        ("a fatal error", || answer(500, "<html>Fatal error")),
+        ("half a body", || answer(200, r#"{"OK":tr"#)),
+        ("silence", silent),
+    ] {
+        let mut house = House::new();
+        house.portal("box.test", |_| gone());
+        let line = house.line("box.test", "1", "23.100.0");
+        for number in 0..25 {
+            house.push(line, &format!("m{number}"));
+        }
+        house.settle();
+        house.portal("box.test", chokes_on("m13", how));
+        house.pass(Duration::from_hours(1));
+        assert_eq!(reasons(&house), [("m13".to_owned(), "poison".to_owned())], "{case}");
+        let sums = house.sums();
+        assert_eq!((sums.confirmed, sums.dead, sums.queued), (24, 1, 0), "{case}");
+        let mut passed = house.heard("box.test");
+        passed.remove(0);
+        passed.retain(|marks| !marks.contains(&"m13".to_owned()));
+        let want: Vec<String> = (0..25).filter(|number| *number != 13).map(|number| format!("m{number}")).collect();
+        assert_eq!(passed.concat(), want, "{case}: in order, each once");
+        let record = house.record(line);
+        assert_eq!((record.attempts, record.blocked_until), (0, None), "{case}");
+    }
+}
+
+#[test]
+fn a_message_is_judged_only_after_as_many_lone_failures_as_configured() {
+    for attempts in [1, 2, 5] {
+        let mut house = House::with(Ways { poison_attempts: attempts, ..Ways::default() });
+        house.portal("box.test", chokes_on("bad", refused));
+        let line = house.line("box.test", "1", "23.100.0");
+        house.push(line, "bad");
+        house.settle();
+        house.push(line, "good");
+        house.pass(Duration::from_hours(2));
+        let lone = house.heard("box.test").iter().filter(|marks| **marks == ["bad"]).count();
+        assert_eq!(lone, usize::try_from(attempts).unwrap());
+        assert_eq!(house.sums().dead, 1);
+    }
+}
+
+/// A portal that refuses everything, or is away, is no reason to give a single message up.
+#[test]
+fn nothing_is_poison_without_evidence() {
+    for (case, how) in [("refuses all", refused as fn() -> Reply), ("silent", silent), ("gone", gone)] {
+        let mut house = House::new();
+        house.portal("box.test", move |_| how());
+        let line = house.line("box.test", "1", "23.100.0");
+        for number in 0..5 {
+            house.push(line, &format!("m{number}"));
+        }
+        house.pass(Duration::from_hours(23));
+        assert_eq!((house.sums().queued, house.sums().dead), (5, 0), "{case}");
+        house.portal("box.test", |_| ok());
+        house.pass(Duration::from_mins(59));
+        // Their time is not over: the portal's sign of life saves all of them.
+        let portal = house.record(line).portal;
+        house.stage.bell.tell(Event::Alive(portal));
+        house.settle();
+        assert_eq!((house.sums().queued, house.sums().confirmed), (0, 5), "{case}");
+    }
+}
+
+/// The last message of a line has nothing behind it that could be the evidence: the next one that comes in is, at once,
+/// although the block has hours to go.
+#[test]
+fn a_new_message_is_evidence_against_a_suspect() {
+    let mut house = House::new();
+    house.portal("box.test", chokes_on("bad", refused));
+    let line = house.line("box.test", "1", "23.100.0");
+    house.push(line, "bad");
+    house.pass(Duration::from_hours(7));
+    assert!(house.record(line).blocked_until.unwrap() > house.stage.clock.now().plus(Duration::from_hours(4)));
+    house.push(line, "good");
+    house.settle();
+    assert_eq!(reasons(&house), [("bad".to_owned(), "poison".to_owned())]);
+    assert_eq!((house.sums().confirmed, house.sums().queued), (1, 0));
+}
+
+/// A partial confirmation removes what it names; the rest counts as unconfirmed and begins a day of its own.
+#[test]
+fn a_partial_confirmation_is_progress() {
+    let mut house = House::with(Ways { by_status: true, ..Ways::default() });
+    let line = house.line("box.test", "1", "17.0.14");
+    house.push(line, "m0");
+    house.settle();
+    for number in 1..=6 {
+        house.push(line, &format!("m{number}"));
+    }
+    house.stage.status(line, &["m0"]);
+    house.settle();
+    house.stage.status(line, &["m1", "m2", "m4", "m6"]);
+    house.settle();
+    assert_eq!((house.sums().confirmed, house.record(line).attempts), (5, 0));
+    house.pass(Duration::from_secs(91));
+    assert_eq!((house.record(line).attempts, house.sums().queued), (1, 2));
+    house.pass(FIRST);
+    assert_eq!(house.heard("box.test").last().unwrap(), &["m3"], "half of what was left");
+    house.stage.status(line, &["m3"]);
+    house.settle();
+    house.stage.status(line, &["m5"]);
+    house.settle();
+    assert_eq!((house.sums().queued, house.record(line).attempts, house.record(line).blocked_until), (0, 0, None));
+}
+
+#[test]
+fn a_sign_of_life_lifts_a_block_once_a_minute_without_counting() {
+    let mut house = House::new();
+    house.portal("box.test", |_| gone());
+    let line = house.line("box.test", "1", "23.100.0");
+    house.push(line, "m");
+    house.pass(Duration::from_hours(1));
+    let before = house.record(line);
+    let posts = house.heard("box.test").len();
+    let alive = |house: &mut House, times: usize| {
+        for _ in 0..times {
+            house.stage.bell.tell(Event::Alive(before.portal));
+            house.settle();
+        }
+        house.heard("box.test").len() - posts
+    };
+    assert_eq!(alive(&mut house, 3), 1);
+    let after = house.record(line);
+    assert_eq!((after.attempts, after.blocked_until), (before.attempts, before.blocked_until), "as it was");
+    house.pass(Duration::from_secs(59));
+    assert_eq!(alive(&mut house, 1), 1, "within the minute");
+    house.pass(Duration::from_secs(1));
+    assert_eq!(alive(&mut house, 1), 2);
+    // The 24 hours run on all the same.
+    house.stage.clock.set(START.plus(Duration::from_hours(24)));
+    house.settle();
+    assert_eq!(reasons(&house), [("m".to_owned(), "expired".to_owned())]);
+}
+
+#[test]
+fn a_success_on_one_line_lifts_the_others_of_the_portal() {
+    let mut house = House::new();
+    house.portal("box.test", |_| gone());
+    let lines: Vec<LineId> = (0..5).map(|number| house.line("box.test", &number.to_string(), "23.100.0")).collect();
+    let other = house.line("other.test", "1", "23.100.0");
+    for line in &lines {
+        house.push(*line, "m");
+    }
+    house.pass(Duration::from_hours(2));
+    house.portal("box.test", |_| ok());
+    house.push(other, "elsewhere");
+    house.settle();
+    assert_eq!(house.sums().queued, 5, "another portal's success says nothing");
+    house.push(house.line("box.test", "new", "23.100.0"), "fresh");
+    house.settle();
+    assert_eq!(house.sums().queued, 0, "all at once");
+    assert!(lines.iter().all(|line| house.record(*line).attempts == 0));
+}
+
+/// Design §6: a portal that is down is probed by one line at a time, not by all of its lines; each line's day ends when it
+/// must all the same.
+#[test]
+fn a_portal_that_is_down_is_probed_by_few() {
+    let mut house = House::new();
+    house.portal("box.test", |_| gone());
+    let lines: Vec<LineId> = (0..100).map(|number| house.line("box.test", &number.to_string(), "23.100.0")).collect();
+    for line in &lines {
+        house.push(*line, "m");
+    }
+    house.settle();
+    assert_eq!(house.heard("box.test").len(), 2, "one, and a second opinion");
+    assert!(lines.iter().all(|line| house.record(*line).attempts == 1), "the others take their word");
+    house.pass(Duration::from_hours(23));
+    assert!(house.heard("box.test").len() <= 30, "{} posts", house.heard("box.test").len());
+    assert!(lines.iter().all(|line| house.record(*line).attempts == 12));
+    house.pass(Duration::from_hours(1));
+    assert_eq!((house.sums().dead, house.sums().queued), (100, 0));
+}
+
+/// One line whose own message chokes the portal does not speak for the others.
+#[test]
+fn one_lines_silence_does_not_stop_the_other_lines() {
+    let mut house = House::new();
+    house.portal("box.test", chokes_on("bad", silent));
+    let bad = house.line("box.test", "1", "23.100.0");
+    let good = house.line("box.test", "2", "23.100.0");
+    house.push(bad, "bad");
+    house.settle();
+    house.push(good, "good");
+    house.settle();
+    assert_eq!((house.sums().confirmed, house.record(good).attempts), (1, 0));
+}
+
+#[test]
+fn a_wish_for_a_pause_is_kept_and_is_no_attempt() {
+    let busy = |status, wish: &str| {
+        Ok(Answer { status, headers: vec![("retry-after".into(), wish.into())], body: Vec::new() }) as Reply
+    };
+    for (status, wish, attempts, wait) in [
+        (503, "20", 0, Duration::from_secs(20)),
+        (429, "20", 0, Duration::from_secs(20)),
+        (503, "86400", 0, FIRST),
+        (503, "soon", 1, FIRST),
+        (502, "20", 1, FIRST),
+    ] {
+        let mut house = House::new();
+        house.script("box.test", [busy(status, wish)]);
+        let line = house.line("box.test", "1", "23.100.0");
+        house.push(line, "m");
+        house.settle();
+        assert_eq!(house.record(line).attempts, attempts, "{status} {wish}");
+        assert_eq!(house.blocked_for(line), Some(wait), "{status} {wish}");
+        house.pass(wait);
+        assert_eq!((house.sums().queued, house.record(line).first_attempt_at), (0, None), "{status} {wish}");
+    }
+    // A portal that asks for pauses for ever: the day ends all the same.
+    let mut house = House::new();
+    house.portal("box.test", move |_| busy(503, "3600"));
+    let line = house.line("box.test", "1", "23.100.0");
+    house.push(line, "m");
+    house.pass(Duration::from_hours(24) - Duration::from_millis(1));
+    assert_eq!((house.sums().queued, house.record(line).attempts), (1, 0));
+    house.pass(Duration::from_millis(1));
+    assert_eq!(reasons(&house), [("m".to_owned(), "expired".to_owned())]);
+}
+
+/// A restart in the middle of everything changes neither the count nor the end of the day.
+#[test]
+fn a_restart_keeps_the_block() {
+    let mut house = House::new();
+    house.portal("box.test", |_| gone());
+    let line = house.line("box.test", "1", "23.100.0");
+    house.push(line, "m");
+    house.pass(Duration::from_hours(1));
+    let (before, posts) = (house.record(line), house.heard("box.test").len());
+    house.stage.restart().unwrap();
+    house.settle();
+    let after = house.record(line);
+    assert_eq!(house.heard("box.test").len(), posts, "a restart is no attempt");
+    assert_eq!((after.attempts, after.blocked_until), (before.attempts, before.blocked_until));
+    house.stage.advance(UnixMillis(START.0 + 24 * 3_600_000)).unwrap();
+    assert_eq!(reasons(&house), [("m".to_owned(), "expired".to_owned())]);
+}
