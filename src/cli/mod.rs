@@ -13,6 +13,7 @@ pub mod queue;
 pub mod schedule;
 pub mod serve;
 pub mod sim;
+pub mod simulate;
 pub mod tls;
 
 mod exit;
@@ -94,6 +95,7 @@ pub enum Command {
     Queue(queue::QueueArgs),
     Config(config::ConfigArgs),
     Schedule(schedule::ScheduleArgs),
+    Simulate(simulate::SimulateArgs),
     Sim(sim::SimArgs),
     Tls(tls::TlsArgs),
     Completions(completions::CompletionsArgs),
@@ -158,6 +160,7 @@ fn dispatch(ctx: &Context, command: Command, out: &mut dyn Write) -> Result<Exit
         Command::Queue(args) => queue::run(ctx, &args, out),
         Command::Config(args) => config::run(ctx, &args, out),
         Command::Schedule(args) => schedule::run(ctx, &args, out),
+        Command::Simulate(args) => simulate::run(ctx, &args, out),
         Command::Sim(args) => sim::run(ctx, &args, out),
         Command::Tls(args) => tls::run(ctx, &args, out),
         Command::Completions(args) => completions::run(&args, out),

@@ -24,7 +24,7 @@ pub struct ScheduleArgs {
     pub first: Option<UnixMillis>,
 }
 
-fn moment(text: &str) -> Result<UnixMillis, String> {
+pub(crate) fn moment(text: &str) -> Result<UnixMillis, String> {
     let parsed: Result<jiff::Timestamp, _> = text.parse();
     parsed
         .map(|at| UnixMillis(at.as_millisecond()))

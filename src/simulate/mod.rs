@@ -2,6 +2,8 @@
 //! memory: a day passes in milliseconds, and no rule is written a second time. Behind `trunkline simulate` and behind
 //! the tests of blocking.
 
+pub mod outage;
+
 use std::sync::Arc;
 use std::time::Duration;
 

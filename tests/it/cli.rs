@@ -244,3 +244,20 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     let (code, _, err) = ended(output);
     assert_eq!((code, err.as_str()), (0, ""));
 }
+
+/// The virtual clock: thirty hours against the real queue, with the sums of promise 4.
+#[test]
+fn an_outage_is_played_as_a_timeline() {
+    let args = ["simulate", "outage", "--hours", "30", "--messages-per-hour", "60", "--first", "2026-11-24T10:00:00Z"];
+    let (code, out, err) = run(&args);
+    assert_eq!((code, err.as_str()), (0, ""));
+    golden("simulate-outage.txt", &out);
+    let played = json(&[&["--json"], &args[..]].concat());
+    assert_eq!(played["difference"], 0);
+    let events = played["events"].as_array().unwrap();
+    let expired: Vec<&Value> = events.iter().filter(|event| event["event"] == "expired").collect();
+    assert_eq!((expired.len(), &expired[0]["at"]), (1, &Value::from("2026-11-25T10:00:00.000Z")), "exactly 24 h");
+    assert_eq!(events.iter().filter(|event| event["event"] == "back").count(), 1);
+    let (code, _, err) = run(&["simulate", "outage", "--hours", "8760", "--messages-per-hour", "1000"]);
+    assert!(code == 2 && err.contains("1000000 messages"), "{err}");
+}
