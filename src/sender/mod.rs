@@ -301,8 +301,9 @@ impl SenderLoop {
         {
             task.pending = true;
             if task.trouble.wants_evidence() {
-                // The new message may be the one that shows whether others pass.
-                task.allow_extra(Extra::Evidence, now);
+                // The new message may be the one that shows whether others pass, right after the suspect's next failure:
+                // what it failed of long ago may be over.
+                task.allow_extra(Extra::Lifted, now);
             }
             self.consider(id);
         }
@@ -388,14 +389,21 @@ impl SenderLoop {
             return Ok(());
         }
         let full = self.options.limits;
-        let (after, limits) = match task.trouble.plan(task.extra == Some(Extra::Evidence)) {
-            Plan::Head(size) => (task.after, Limits { messages: size.unwrap_or(full.messages), ..full }),
-            Plan::Behind(suspect) => (task.after.max(suspect), Limits { messages: 1, ..full }),
+        let (rows, limits) = match task.trouble.plan(task.extra == Some(Extra::Evidence)) {
+            Plan::Head(size) => {
+                let limits = Limits { messages: size.unwrap_or(full.messages), ..full };
+                (queue::head(&self.db, id, task.after, limits.messages)?, limits)
+            }
+            Plan::Behind(suspect, skip) => {
+                let behind = queue::head(&self.db, id, task.after.max(suspect), skip + 1)?;
+                (behind.into_iter().skip(skip).collect(), Limits { messages: 1, ..full })
+            }
         };
-        let rows = queue::head(&self.db, id, after, limits.messages)?;
         match packet::cut(rows, limits) {
-            // The suspect is alone: the next message will be the evidence.
-            Next::Empty if task.extra == Some(Extra::Evidence) => task.extra = None,
+            Next::Empty if task.extra == Some(Extra::Evidence) => {
+                task.extra = None;
+                task.trouble.evidence_missing();
+            }
             Next::Empty => (task.pending, task.extra) = (false, None),
             Next::Unreadable(row, why) => {
                 self.bury_one(id, row, Moving::One, why);

@@ -165,6 +165,9 @@ impl SenderLoop {
         }
         if extra.is_some() && !partly && task.is_blocked(now) {
             task.record.last_error = Some(failure.error);
+            if task.trouble.wants_evidence() {
+                task.allow_extra(Extra::Evidence, now);
+            }
             self.save_block(id, open, attempt);
             return;
         }

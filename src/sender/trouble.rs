@@ -8,13 +8,16 @@
 
 use crate::ids::MessageId;
 
+/// Messages behind a suspect that are asked at most, one after each of its failures.
+const EVIDENCE_MAX: usize = 100;
+
 /// What the next post takes from the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Plan {
     /// The head, at most so many messages; `None` for as many as a packet holds.
     Head(Option<usize>),
-    /// The one message behind this one: the evidence.
-    Behind(MessageId),
+    /// One message behind this one, so many further on than the next: the evidence.
+    Behind(MessageId, usize),
 }
 
 /// A message that failed alone.
@@ -24,6 +27,8 @@ struct Suspect {
     failures: u32,
     /// Its last failure was an answer, not silence: the portal was there to refuse it.
     answered: bool,
+    /// Messages behind it that failed as evidence: they may be poison too, so the next one is asked.
+    skip: usize,
 }
 
 /// One line's troubles.
@@ -50,7 +55,7 @@ impl Trouble {
     /// What to post; `evidence` when this is the try for it.
     pub(super) fn plan(&self, evidence: bool) -> Plan {
         match self.suspect {
-            Some(suspect) if evidence => Plan::Behind(suspect.row),
+            Some(suspect) if evidence => Plan::Behind(suspect.row, suspect.skip),
             _ => Plan::Head(self.size),
         }
     }
@@ -75,7 +80,8 @@ impl Trouble {
         let before = self.suspect.filter(|suspect| suspect.row == row);
         let failures = before.map_or(0, |suspect| suspect.failures).saturating_add(1);
         self.others_passed = partly || (before.is_some() && self.others_passed);
-        self.suspect = Some(Suspect { row, failures, answered });
+        let skip = before.map_or(0, |suspect| suspect.skip);
+        self.suspect = Some(Suspect { row, failures, answered, skip });
         if failures < poison_attempts {
             return None;
         }
@@ -87,9 +93,20 @@ impl Trouble {
         None
     }
 
-    /// The evidence failed like the suspect: the fault is not the suspect's.
+    /// The evidence failed like the suspect: the fault is not the suspect's, or both are poison. After the suspect's
+    /// next failure a message further on is asked.
     pub(super) fn evidence_failed(&mut self) {
         self.wants_evidence = false;
+        if let Some(suspect) = &mut self.suspect {
+            suspect.skip = suspect.skip.saturating_add(1).min(EVIDENCE_MAX);
+        }
+    }
+
+    /// There is no message so far behind: the next one that comes in may be the evidence.
+    pub(super) fn evidence_missing(&mut self) {
+        if let Some(suspect) = &mut self.suspect {
+            suspect.skip = 0;
+        }
     }
 
     /// The evidence passed. Returns the suspect when that proves it to be poison; one that failed in silence is given
@@ -152,7 +169,7 @@ mod tests {
         }
         assert_eq!(trouble.refused(1, &ids(7..=7), true, 3), None);
         assert!(trouble.wants_evidence());
-        assert_eq!(trouble.plan(true), Plan::Behind(MessageId(7)));
+        assert_eq!(trouble.plan(true), Plan::Behind(MessageId(7), 0));
         assert_eq!(trouble.plan(false), Plan::Head(Some(1)));
         assert_eq!(trouble.evidence_passed(), Some(MessageId(7)));
         assert!(!trouble.wants_evidence());
@@ -166,6 +183,7 @@ mod tests {
             assert_eq!(trouble.refused(1, &ids(7..=7), true, 3), None);
             trouble.evidence_failed();
         }
+        assert_eq!(trouble.plan(true), Plan::Behind(MessageId(7), 20), "each time a message further on");
         // Silence, then the portal is back: the suspect gets its try before it is judged.
         assert_eq!(trouble.refused(1, &ids(7..=7), false, 3), None);
         assert_eq!(trouble.evidence_passed(), None);

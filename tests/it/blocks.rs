@@ -87,7 +87,6 @@ fn a_message_is_judged_only_after_as_many_lone_failures_as_configured() {
         house.portal("box.test", chokes_on("bad", refused));
         let line = house.line("box.test", "1", "23.100.0");
         house.push(line, "bad");
-        house.settle();
         house.push(line, "good");
         house.pass(Duration::from_hours(2));
         let lone = house.heard("box.test").iter().filter(|marks| **marks == ["bad"]).count();
@@ -132,6 +131,23 @@ fn a_new_message_is_evidence_against_a_suspect() {
     house.settle();
     assert_eq!(reasons(&house), [("bad".to_owned(), "poison".to_owned())]);
     assert_eq!((house.sums().confirmed, house.sums().queued), (1, 0));
+}
+
+/// Several in a row: each is found, and what stands between and behind them passes.
+#[test]
+fn neighbours_that_are_both_poison_are_both_found() {
+    let mut house = House::new();
+    house.portal("box.test", |marks: &[String]| {
+        if marks.iter().any(|mark| ["m3", "m4", "m5", "m8"].contains(&mark.as_str())) { refused() } else { ok() }
+    });
+    let line = house.line("box.test", "1", "23.100.0");
+    for number in 0..12 {
+        house.push(line, &format!("m{number}"));
+    }
+    house.pass(Duration::from_hours(12));
+    let dead: Vec<String> = reasons(&house).into_iter().map(|(mark, _)| mark).collect();
+    assert_eq!(dead, ["m3", "m4", "m5", "m8"]);
+    assert_eq!((house.sums().confirmed, house.sums().queued), (8, 0));
 }
 
 /// A partial confirmation removes what it names; the rest counts as unconfirmed and begins a day of its own.

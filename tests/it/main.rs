@@ -22,6 +22,8 @@ mod support;
 mod delivery;
 // Blocking, complete: smaller packets, poison, signs of life, probing, wished pauses.
 mod blocks;
+// Queue and blocks against a naive model.
+mod model;
 // The house rules: imports, lengths, words.
 mod tidy;
 // The command line: help, exit codes, results of the commands that need no store.
