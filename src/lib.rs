@@ -9,6 +9,7 @@ pub mod demo;
 pub mod dispatcher;
 pub mod http;
 pub mod ids;
+pub mod language;
 pub mod logging;
 pub mod message;
 pub mod metrics;

@@ -44,7 +44,7 @@ fn module(name: &str) -> &str {
 
 /// Leaves first; each module with those it may use.
 fn directions() -> BTreeMap<&'static str, Vec<&'static str>> {
-    let leaves = ["clock", "secret", "ids", "message", "records", "metrics"];
+    let leaves = ["clock", "secret", "ids", "language", "message", "records", "metrics"];
     let with = |more: &[&'static str]| leaves.iter().chain(more).copied().collect::<Vec<_>>();
     let below_http =
         ["text", "net", "store", "queue", "outbox", "channels", "portals", "sender", "dispatcher", "registry"];
@@ -54,13 +54,14 @@ fn directions() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("clock", vec![]),
         ("secret", vec![]),
         ("ids", vec![]),
+        ("language", vec![]),
         ("message", vec![]),
         ("metrics", vec![]),
         ("records", vec!["clock", "secret", "ids"]),
         ("text", vec![]),
         ("net", vec!["clock", "secret"]),
         ("logging", vec!["clock"]),
-        ("config", vec!["secret", "clock"]),
+        ("config", vec!["secret", "clock", "language"]),
         ("store", with(&[])),
         ("queue", with(&["store"])),
         ("outbox", with(&["store", "queue"])),
