@@ -31,7 +31,7 @@ pub struct Waiting {
     pub body: Vec<u8>,
     /// Parts that have left, encoded.
     pub progress: String,
-    /// When it was accepted.
+    /// When it was accepted, or came back from the dead letters: its time to live runs from here.
     pub accepted_at: UnixMillis,
     /// Tries that failed.
     pub attempts: u32,
@@ -76,7 +76,7 @@ pub fn push(tx: &mut Tx<'_>, line: LineId, message: &Outgoing) -> Result<Option<
 
 /// Oldest of the lane. Index: `outbox_lane_idx`.
 const HEAD: &str = "
-    select id, body, progress, accepted_at, attempts, due_at
+    select id, body, progress, coalesce(replayed_at, accepted_at) as accepted_at, attempts, due_at
       from outbox
      where line_id = :line and chat = :chat
      order by id

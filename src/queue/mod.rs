@@ -265,9 +265,9 @@ pub fn count(db: &Connection, line: LineId) -> Result<i64> {
         .query_row(named_params! {":line": line.0}, |row| row.get(0))
 }
 
-/// When the oldest row of all was accepted.
+/// Since when the row that has waited longest waits: since it was accepted, or came back from the dead letters.
 pub fn oldest(db: &Connection) -> Result<Option<UnixMillis>> {
-    db.prepare_cached("select accepted_at from queue order by id limit 1")?
+    db.prepare_cached("select coalesce(replayed_at, accepted_at) from queue order by id limit 1")?
         .query_row([], |row| Ok(UnixMillis(row.get(0)?)))
         .optional()
 }
