@@ -44,3 +44,5 @@ mod golden;
 mod twins;
 // The administrator's commands beside a running server.
 mod admin;
+// Dead letters: what becomes one, the way back, refusals.
+mod dead;
