@@ -5,12 +5,14 @@ mod letters;
 mod reason;
 mod replay;
 
+use std::time::Duration;
+
 use rusqlite::{Connection, OptionalExtension, Result, named_params};
 
 use crate::clock::UnixMillis;
 use crate::ids::{LineId, MessageId};
-use crate::store::Tx;
 use crate::store::counters::{Counter, Direction};
+use crate::store::{Store, StoreError, Tx};
 
 pub use letters::{Chosen, DeadLetter, body, by_id, chosen, count, list, of_message};
 pub use reason::{REASONS, Reason};
@@ -98,13 +100,17 @@ pub fn forget(tx: &Tx<'_>, before: UnixMillis, limit: usize) -> Result<usize> {
     })
 }
 
-/// For `dead_letters.keep = "0"`: what this connection makes a dead letter is counted and gone at once, in the same
-/// transaction, whoever gave it up.
-pub fn keep_none(db: &Connection) -> Result<()> {
-    db.execute_batch(
-        "create temp trigger keep_none after insert on main.dead_letters
-         begin delete from dead_letters where id = new.id; end",
-    )
+/// The writing connection of a server or a command that keeps dead letters for `keep`. With "0" whatever it makes a dead
+/// letter is counted and gone at once, in the same transaction, whoever gave it up.
+pub fn writing(store: &Store, keep: Duration) -> std::result::Result<Connection, StoreError> {
+    let db = store.writing()?;
+    if keep.is_zero() {
+        db.execute_batch(
+            "create temp trigger keep_none after insert on main.dead_letters
+             begin delete from dead_letters where id = new.id; end",
+        )?;
+    }
+    Ok(db)
 }
 
 /// Deletes these dead letters for good, whatever their age; returns how many were there.

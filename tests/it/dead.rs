@@ -240,8 +240,7 @@ fn what_has_nowhere_to_go_stays() {
 fn where_none_are_kept_none_is_ever_seen() {
     let mut shelf = Shelf::new();
     shelf.thread.take().unwrap().stop();
-    let db = shelf.store.writing().unwrap();
-    dead::keep_none(&db).unwrap();
+    let db = dead::writing(&shelf.store, Duration::ZERO).unwrap();
     let (writer, thread) = Writer::start(db, shelf.clock.clone(), || ()).unwrap();
     (shelf.writer, shelf.thread) = (writer, Some(thread));
     let a = shelf.push("a", 0);
