@@ -4,6 +4,7 @@
 pub mod completions;
 pub mod config;
 pub mod connector;
+pub mod dead;
 pub mod demo;
 pub mod line;
 pub mod man;
@@ -14,6 +15,7 @@ pub mod schedule;
 pub mod serve;
 pub mod sim;
 pub mod simulate;
+pub mod since;
 pub mod tls;
 
 mod exit;
@@ -93,6 +95,7 @@ pub enum Command {
     Line(line::LineArgs),
     Connector(connector::ConnectorArgs),
     Queue(queue::QueueArgs),
+    Dead(dead::DeadArgs),
     Config(config::ConfigArgs),
     Schedule(schedule::ScheduleArgs),
     Simulate(simulate::SimulateArgs),
@@ -158,6 +161,7 @@ fn dispatch(ctx: &Context, command: Command, out: &mut dyn Write) -> Result<Exit
         Command::Line(args) => line::run(ctx, &args, out),
         Command::Connector(args) => connector::run(ctx, &args, out),
         Command::Queue(args) => queue::run(ctx, &args, out),
+        Command::Dead(args) => dead::run(ctx, &args, out),
         Command::Config(args) => config::run(ctx, &args, out),
         Command::Schedule(args) => schedule::run(ctx, &args, out),
         Command::Simulate(args) => simulate::run(ctx, &args, out),

@@ -250,3 +250,105 @@ fn where_none_are_kept_none_is_ever_seen() {
         shelf.store.reading().unwrap().query_row("select count(*) from dead_letters", [], |row| row.get(0)).unwrap();
     assert_eq!((rows, shelf.folder.path().exists()), (0, true));
 }
+
+mod program {
+    use std::os::unix::fs::PermissionsExt;
+    use std::sync::atomic::Ordering;
+    use std::time::Duration;
+
+    use crate::crash::activity;
+    use crate::support::http::Client;
+    use crate::support::portal::Ear;
+    use crate::support::program::Place;
+    use crate::support::until;
+
+    const APP: &str = "11111111-2222-3333-4444-555555555555";
+    const WAIT: Duration = Duration::from_secs(10);
+
+    fn code(place: &Place, args: &[&str]) -> (i32, String) {
+        let output = place.output(args);
+        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.code().unwrap(), text)
+    }
+
+    /// An outage that is over: three messages have died, the portal is well again and the server runs.
+    #[test]
+    fn letters_come_back_beside_a_running_server() {
+        let ear = Ear::start();
+        ear.well.store(false, Ordering::SeqCst);
+        let place = Place::new(&format!("language = \"ru\"\n{}[retry]\nblocks = [\"50ms\"]\n", crate::commands::OFF));
+        let (line, hash) = place.connect("office", &ear.url, APP);
+        let line = line.to_string();
+        let server = place.serve();
+        let path = format!("/imwebhook/?hash={hash}");
+        for number in 1..=3 {
+            let body = activity(&format!("mark-{number}"));
+            assert_eq!(Client::connect(&server.public).unwrap().post_json(&path, &body).unwrap().status, 200);
+        }
+        until("dead letters", WAIT, || place.json(&["dead", "list"]).as_array().unwrap().len() == 3);
+        let letters = place.json(&["dead", "list", "--line", &line, "--since", "1h"]);
+        let ids: Vec<String> = letters.as_array().unwrap().iter().map(|letter| letter["id"].to_string()).collect();
+        for (key, want) in [("direction", "in"), ("reason", "expired"), ("message", "mark-1")] {
+            assert_eq!(letters[0][key], want, "{letters}");
+        }
+        assert!(letters[0]["sentence"].as_str().unwrap().contains("портал"), "{letters}");
+        let shown = place.run(&["dead", "show", &ids[0]]);
+        assert!(shown.contains("expired: портал") && shown.contains("502"), "{shown}");
+        assert!(shown.contains(&format!("trunkline dead replay {}", ids[0])), "{shown}");
+
+        // Export: for the owner only, never over a file, with the words.
+        let file = place.path("letters.jsonl");
+        let file = file.to_str().unwrap();
+        assert!(place.run(&["dead", "export", file]).contains("3 dead letters"));
+        assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+        let text = std::fs::read_to_string(file).unwrap();
+        let first: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+        assert_eq!((first["content"]["text"].as_str(), text.lines().count()), (Some("mark-1"), 3));
+        let (exit, words) = code(&place, &["dead", "export", file]);
+        assert!(exit == 4 && words.contains("there already"), "{exit} {words}");
+        assert_eq!(std::fs::read_to_string(file).unwrap(), text);
+
+        // A dry run changes nothing; the real one is delivered in order within a second or two.
+        ear.well.store(true, Ordering::SeqCst);
+        let dry = place.json(&["dead", "replay", "--line", &line, "--dry-run"]);
+        assert_eq!((dry["count"].as_u64(), dry["replayed"][0]["message_id"].is_null()), (Some(3), true), "{dry}");
+        assert_eq!(place.json(&["dead", "list"]).as_array().unwrap().len(), 3);
+        let back = place.json(&["dead", "replay", &ids[2], &ids[0]]);
+        assert_eq!(back["count"], 2);
+        until("the way back", WAIT, || ear.marks("mark").len() == 2 && server.metric("trunkline_queued") == 0.0);
+        let heard = ear.heard.lock().unwrap().concat();
+        assert!(heard.find("mark-1").unwrap() < heard.find("mark-3").unwrap(), "the order is kept");
+        assert_eq!(server.metric("trunkline_accounting_difference"), 0.0);
+        let replayed = "trunkline_replayed_total{connector=\"botframework.webchat\",direction=\"in\",class=\"\"}";
+        assert_eq!(server.metric(replayed), 2.0);
+        let (exit, words) = code(&place, &["dead", "replay", &ids[0]]);
+        assert!(exit == 4 && words.contains("it was replayed at"), "{exit} {words}");
+        assert!(place.run(&["dead", "show", &ids[0]]).contains("it was replayed at"));
+
+        // What is deleted is said beforehand.
+        let (exit, words) = code(&place, &["dead", "purge"]);
+        assert!(exit == 4 && words.contains("1 dead letter,") && words.contains("--yes"), "{exit} {words}");
+        assert_eq!(place.json(&["dead", "purge", "--yes"])["purged"], 1);
+        assert_eq!(place.json(&["dead", "list"]), serde_json::json!([]));
+        assert_eq!(code(&place, &["dead", "show", &ids[1]]).0, 3);
+        assert!(place.run(&["dead", "replay", "--line", &line]).contains("nothing to replay"));
+    }
+
+    #[test]
+    fn letters_of_a_line_that_is_gone_can_only_be_exported() {
+        let place = Place::new(crate::commands::OFF);
+        let (line, hash) = place.connect("office", "http://127.0.0.1:9", APP);
+        let line = line.to_string();
+        let server = place.serve();
+        let path = format!("/imwebhook/?hash={hash}");
+        assert_eq!(Client::connect(&server.public).unwrap().post_json(&path, &activity("m")).unwrap().status, 200);
+        place.run(&["line", "remove", &line, "--yes"]);
+        let id = place.json(&["dead", "list", "--line", &line])[0]["id"].to_string();
+        for args in [&["dead", "replay", &id][..], &["dead", "replay", "--line", &line, "--dry-run"]] {
+            let (exit, words) = code(&place, args);
+            assert!(exit == 4 && words.contains("was removed") && words.contains("dead export"), "{exit} {words}");
+        }
+        assert_eq!(place.json(&["dead", "show", &id])["replayable"], false);
+        assert_eq!(code(&place, &["dead", "list", "--line", "99"]).0, 3);
+    }
+}
