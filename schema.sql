@@ -149,6 +149,7 @@ create table dead_letters (
 create index dead_letters_died_at_idx on dead_letters (died_at);
 create index dead_letters_line_id_idx on dead_letters (line_id, id) where replayed_at is null;
 create index dead_letters_message_id_idx on dead_letters (message_id);
+create index dead_letters_replayed_as_idx on dead_letters (replayed_as) where replayed_as is not null;
 
 -- The last attempts of each line; no content.
 create table attempts (

@@ -33,6 +33,7 @@ alter table dead_letters add column replayed_at integer;
 alter table dead_letters add column replayed_as integer;
 create index dead_letters_line_id_idx on dead_letters (line_id, id) where replayed_at is null;
 create index dead_letters_message_id_idx on dead_letters (message_id);
+create index dead_letters_replayed_as_idx on dead_letters (replayed_as) where replayed_as is not null;
 
 alter table attempts add column direction text not null default 'in';
 alter table attempts add column first_id integer;

@@ -2,6 +2,7 @@
 //! One connection writes (`writer`); readers are separate and read-only, so none waits for another.
 
 pub mod counters;
+pub mod deliveries;
 pub mod directory;
 pub mod migrate;
 pub mod readers;
