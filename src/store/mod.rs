@@ -1,6 +1,7 @@
 //! The database file: opening, pragmas, schema version, readers. It knows tables, not what they mean to a queue.
 //! One connection writes (`writer`); readers are separate and read-only, so none waits for another.
 
+pub mod attempts;
 pub mod counters;
 pub mod deliveries;
 pub mod directory;
