@@ -25,5 +25,6 @@ pub mod sim;
 pub mod simulate;
 pub mod store;
 pub mod text;
+pub mod trace;
 
 pub use cli::{ExitCode, run};

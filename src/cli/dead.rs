@@ -163,7 +163,7 @@ impl WhichArgs {
 }
 
 /// The sentence in the configured language; the code itself for a reason of a newer program.
-fn sentence(open: &Opened, code: &str) -> String {
+pub(super) fn sentence(open: &Opened, code: &str) -> String {
     Reason::from_code(code).map_or(code, |reason| reason.sentence(open.config.language)).to_owned()
 }
 

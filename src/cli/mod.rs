@@ -17,6 +17,7 @@ pub mod sim;
 pub mod simulate;
 pub mod since;
 pub mod tls;
+pub mod trace;
 
 mod exit;
 mod output;
@@ -96,6 +97,7 @@ pub enum Command {
     Connector(connector::ConnectorArgs),
     Queue(queue::QueueArgs),
     Dead(dead::DeadArgs),
+    Trace(trace::TraceArgs),
     Config(config::ConfigArgs),
     Schedule(schedule::ScheduleArgs),
     Simulate(simulate::SimulateArgs),
@@ -162,6 +164,7 @@ fn dispatch(ctx: &Context, command: Command, out: &mut dyn Write) -> Result<Exit
         Command::Connector(args) => connector::run(ctx, &args, out),
         Command::Queue(args) => queue::run(ctx, &args, out),
         Command::Dead(args) => dead::run(ctx, &args, out),
+        Command::Trace(args) => trace::run(ctx, &args, out),
         Command::Config(args) => config::run(ctx, &args, out),
         Command::Schedule(args) => schedule::run(ctx, &args, out),
         Command::Simulate(args) => simulate::run(ctx, &args, out),

@@ -19,21 +19,21 @@ use trunkline::store::directory::{self, NewPortal};
 use trunkline::store::writer::WriterThread;
 use trunkline::store::{Store, Tx, Writer};
 
-const WAIT: Duration = Duration::from_secs(5);
-const START: UnixMillis = UnixMillis(1_790_000_000_000);
+pub const WAIT: Duration = Duration::from_secs(5);
+pub const START: UnixMillis = UnixMillis(1_790_000_000_000);
 
 /// A database with one line and no loops.
-struct Shelf {
-    folder: tempfile::TempDir,
-    store: Store,
-    writer: Writer,
+pub struct Shelf {
+    pub folder: tempfile::TempDir,
+    pub store: Store,
+    pub writer: Writer,
     thread: Option<WriterThread>,
-    clock: Arc<ManualClock>,
-    line: LineId,
+    pub clock: Arc<ManualClock>,
+    pub line: LineId,
 }
 
 impl Shelf {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let clock = Arc::new(ManualClock::at(START));
@@ -54,17 +54,20 @@ impl Shelf {
         Self { folder, store, writer, thread: Some(thread), clock, line }
     }
 
-    fn write<T: Send + 'static>(&self, work: impl FnOnce(&mut Tx<'_>) -> rusqlite::Result<T> + Send + 'static) -> T {
+    pub fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> T {
         let done = self.writer.write(WAIT, work).unwrap();
         assert_eq!(self.sums().difference(), 0, "promise 4");
         done
     }
 
-    fn sums(&self) -> Accounting {
+    pub fn sums(&self) -> Accounting {
         counters::accounting(&self.store.reading().unwrap()).unwrap()
     }
 
-    fn push(&self, mark: &str, files: usize) -> MessageId {
+    pub fn push(&self, mark: &str, files: usize) -> MessageId {
         let (line, body) = (self.line, message(mark, files));
         let key = mark.to_owned();
         match self.write(move |tx| queue::push(tx, line, "botframework.webchat", Some(&key), &body)) {
@@ -73,7 +76,7 @@ impl Shelf {
         }
     }
 
-    fn send(&self, mark: &str) -> MessageId {
+    pub fn send(&self, mark: &str) -> MessageId {
         let line = self.line;
         let message = Outgoing {
             connector: "botframework.webchat".into(),
@@ -85,12 +88,12 @@ impl Shelf {
         self.write(move |tx| outbox::push(tx, line, &message)).unwrap()
     }
 
-    fn bury(&self, direction: Direction, id: MessageId, reason: Reason) -> i64 {
+    pub fn bury(&self, direction: Direction, id: MessageId, reason: Reason) -> i64 {
         assert!(self.write(move |tx| dead::bury(tx, direction, id, reason, "why")));
         dead::of_message(&self.store.reading().unwrap(), direction, id).unwrap().last().unwrap().id
     }
 
-    fn replay(&self, id: i64) -> Result<MessageId, Refusal> {
+    pub fn replay(&self, id: i64) -> Result<MessageId, Refusal> {
         self.write(move |tx| dead::replay(tx, id)).map(|(_, id)| id)
     }
 

@@ -46,3 +46,5 @@ mod twins;
 mod admin;
 // Dead letters: what becomes one, the way back, refusals.
 mod dead;
+// The life of a message.
+mod trace;
