@@ -33,6 +33,7 @@ create table lines (
   last_error       text,                           -- what the last attempt or the channel complained of
   proved_at        integer,                        -- when a webhook last proved itself
   created_at       integer not null,
+  status_missing_at integer,                       -- when the portal last said OK and sent no setStatusDelivered
   unique (portal_id, connector, line)
 ) strict;
 create unique index lines_entity_idx on lines (connector, entity) where entity is not null;
@@ -55,8 +56,10 @@ create table queue (
   message     text not null,                       -- external message id, likewise
   files       integer not null,                    -- how many the portal will download
   body        blob not null,                       -- JSON, see src/queue/body.rs
-  accepted_at integer not null,
-  attempts    integer not null default 0           -- posts that were not confirmed
+  accepted_at integer not null,                    -- the first time; a replay keeps it
+  attempts    integer not null default 0,          -- posts that were not confirmed
+  origin      integer,                             -- a replayed dead letter: the id it was accepted under
+  replayed_at integer                              -- and when it came back
 ) strict;
 create index queue_line_id_idx on queue (line_id, id);
 
@@ -69,16 +72,36 @@ create table outbox (
   progress    text not null default '',            -- parts that have left, JSON; empty before the first
   accepted_at integer not null,
   attempts    integer not null default 0,
-  due_at      integer not null                     -- not before; grows with each attempt
+  due_at      integer not null,                    -- not before; grows with each attempt
+  last_error  text,                                -- what the last attempt came to
+  origin      integer,                             -- a replayed dead letter: the id it was accepted under
+  replayed_at integer                              -- and when it came back: outbox.ttl runs from here
 ) strict;
 create index outbox_lane_idx on outbox (line_id, chat, id);
 
--- Events that were taken in, so that a repeat adds nothing. Kept for queue.dedup_keep.
+-- Events that were taken in, so that a repeat adds nothing. Kept for queue.dedup_keep. Also what is left of a message
+-- after its confirmation: when it was accepted, for which line, under which id.
 create table seen (
-  id  integer primary key autoincrement,           -- grows with time, so the oldest are found without an index on it
-  key blob not null unique,                        -- first 16 bytes of SHA-256 over direction, line and event key
-  at  integer not null
+  id        integer primary key autoincrement,     -- grows with time, so the oldest are found without an index on it
+  key       blob not null unique,                  -- first 16 bytes of SHA-256 over direction, line and event key
+  at        integer not null,
+  line_id   integer,                               -- no reference: outlives the line
+  queue_id  integer,                               -- id in queue of an incoming message, grows with ours
+  outbox_id integer,                               -- id in outbox of an outgoing one, likewise
+  external  integer                                -- first 8 bytes of SHA-256 over the external message id
 ) strict;
+
+-- Which messages of a line were confirmed in which minute: one row a minute, not one a message, kept for a week.
+create table deliveries (
+  line_id   integer not null references lines (id) on delete cascade,
+  direction text not null,                         -- 'in', 'out'
+  minute    integer not null,                      -- since 1970
+  first_id  integer not null,                      -- lowest and
+  last_id   integer not null,                      -- highest id among them
+  messages  integer not null,
+  last_at   integer not null,                      -- when the last of them was confirmed
+  primary key (line_id, direction, minute)
+) strict, without rowid;
 
 -- What a later send into a chat needs.
 create table chats (
@@ -100,7 +123,7 @@ create table aliases (
   primary key (line_id, short)
 ) strict, without rowid;
 
--- Messages taken out for good. Nothing is forgotten by deletion.
+-- Messages taken out for good. Nothing is forgotten by deletion. A replayed one stays as a record without its body.
 create table dead_letters (
   id          integer primary key autoincrement,
   direction   text not null,                       -- 'in', 'out'
@@ -116,24 +139,35 @@ create table dead_letters (
   message     text not null,
   body        blob not null,
   accepted_at integer not null,
-  died_at     integer not null
+  died_at     integer not null,
+  attempts    integer not null default 0,          -- posts or sends that failed
+  progress    text not null default '',            -- outgoing: parts that had left, as in outbox
+  origin      integer,                             -- id it was first accepted under, when it is a replay that died again
+  replayed_at integer,                             -- when it went back to queue or outbox
+  replayed_as integer                              -- and under which id
 ) strict;
 create index dead_letters_died_at_idx on dead_letters (died_at);
+create index dead_letters_line_id_idx on dead_letters (line_id, id) where replayed_at is null;
+create index dead_letters_message_id_idx on dead_letters (message_id);
+create index dead_letters_replayed_as_idx on dead_letters (replayed_as) where replayed_as is not null;
 
 -- The last attempts of each line; no content.
 create table attempts (
-  id       integer primary key autoincrement,
-  line_id  integer not null references lines (id) on delete cascade,
-  at       integer not null,
-  millis   integer not null,
-  messages integer not null,
-  outcome  text not null                           -- 'confirmed' or the sentence of the failure
+  id        integer primary key autoincrement,
+  line_id   integer not null references lines (id) on delete cascade,
+  at        integer not null,
+  millis    integer not null,
+  messages  integer not null,
+  outcome   text not null,                         -- 'confirmed' or the sentence of the failure
+  direction text not null default 'in',            -- 'in', 'out'
+  first_id  integer,                               -- lowest and
+  last_id   integer                                -- highest id of the messages in it
 ) strict;
 create index attempts_line_id_idx on attempts (line_id, id);
 
 -- Sums, changed in the same transaction as the rows they count: accepted = queued + confirmed + dead.
 create table counters (
-  name      text not null,                         -- 'accepted', 'confirmed', 'dead', 'repeated', …
+  name      text not null,                         -- 'accepted', 'confirmed', 'dead', 'replayed', …
   connector text not null,
   direction text not null,                         -- 'in', 'out'
   class     text not null,                         -- reason class of 'dead', else ''
@@ -141,7 +175,7 @@ create table counters (
   primary key (name, connector, direction, class)
 ) strict, without rowid;
 
--- Who changed what: takeover, unblock, drop.
+-- Who changed what: takeover, unblock, drop, replay, purge.
 create table journal (
   id      integer primary key autoincrement,
   at      integer not null,

@@ -219,7 +219,8 @@ impl App {
             changed.1.tell(dispatcher::Event::Changed);
         };
         let (writer, writer_thread) =
-            Writer::start(store.writing()?, Arc::clone(&clock), on_change).map_err(AppError::Thread)?;
+            Writer::start(dead::writing(&store, config.dead_letters.keep)?, Arc::clone(&clock), on_change)
+                .map_err(AppError::Thread)?;
         let net = net(config).map_err(AppError::Net)?;
         let shelf = Arc::new(StoreShelf::new(store.clone(), writer.clone()));
         let factory = Arc::new(factory(config, &net, &clock, shelf));

@@ -4,6 +4,8 @@ use std::fmt::Debug;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+const DAY_MILLIS: i64 = 86_400_000;
+
 /// Milliseconds since 1970-01-01 UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixMillis(pub i64);
@@ -28,6 +30,44 @@ impl UnixMillis {
     /// RFC 3339 in UTC with milliseconds: `2026-11-24T10:00:00.000Z`.
     pub fn rfc3339(self) -> String {
         jiff::Timestamp::from_millisecond(self.0).map_or_else(|_| String::from("out of range"), |at| format!("{at:.3}"))
+    }
+}
+
+/// Within this span of now, people want to see seconds.
+const NEAR: Duration = Duration::from_mins(10);
+
+/// Words for people. All of them are UTC and say so, whatever the time zone of the terminal: two administrators who
+/// compare what they see must see the same.
+impl UnixMillis {
+    fn format(self, format: &str) -> String {
+        jiff::Timestamp::from_millisecond(self.0)
+            .map_or_else(|_| String::from("out of range"), |at| at.strftime(format).to_string())
+    }
+
+    /// For the columns of a table whose heading says UTC: `2026-11-24 13:01:05`.
+    pub fn stamp(self) -> String {
+        self.format("%F %T")
+    }
+
+    /// After "since", "until": `13:01 UTC`, `yesterday at 13:01 UTC`, `2026-11-20 13:01 UTC`.
+    pub fn spoken(self, now: Self) -> String {
+        let near = self.since(now).max(now.since(self)) < NEAR;
+        let time = self.format(if near { "%T UTC" } else { "%R UTC" });
+        match self.0.div_euclid(DAY_MILLIS) - now.0.div_euclid(DAY_MILLIS) {
+            0 => time,
+            1 => format!("tomorrow at {time}"),
+            -1 => format!("yesterday at {time}"),
+            _ => self.format("%F %R UTC"),
+        }
+    }
+
+    /// As an adverb: `at 13:01 UTC`, `tomorrow at 13:01 UTC`, `on 2026-11-20 at 13:01 UTC`.
+    pub fn adverb(self, now: Self) -> String {
+        match self.0.div_euclid(DAY_MILLIS) - now.0.div_euclid(DAY_MILLIS) {
+            0 => format!("at {}", self.spoken(now)),
+            1 | -1 => self.spoken(now),
+            _ => self.format("on %F at %R UTC"),
+        }
     }
 }
 
@@ -105,6 +145,24 @@ impl Clock for ManualClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_in_words() {
+        let now: UnixMillis = UnixMillis(1_790_000_000_000); // 2026-09-21T14:13:20Z
+        let at = |secs: i64| UnixMillis(now.0 + secs * 1000);
+        for (secs, spoken, adverb) in [
+            (65, "14:14:25 UTC", "at 14:14:25 UTC"),
+            (-65, "14:12:15 UTC", "at 14:12:15 UTC"),
+            (3600, "15:13 UTC", "at 15:13 UTC"),
+            (10 * 3600, "tomorrow at 00:13 UTC", "tomorrow at 00:13 UTC"),
+            (-24 * 3600, "yesterday at 14:13 UTC", "yesterday at 14:13 UTC"),
+            (48 * 3600, "2026-09-23 14:13 UTC", "on 2026-09-23 at 14:13 UTC"),
+        ] {
+            assert_eq!((at(secs).spoken(now).as_str(), at(secs).adverb(now).as_str()), (spoken, adverb));
+        }
+        assert_eq!(now.stamp(), "2026-09-21 14:13:20");
+        assert_eq!(UnixMillis(i64::MAX).stamp(), "out of range");
+    }
 
     /// Promise 11.
     #[test]

@@ -9,6 +9,7 @@ pub mod demo;
 pub mod dispatcher;
 pub mod http;
 pub mod ids;
+pub mod language;
 pub mod logging;
 pub mod message;
 pub mod metrics;
@@ -24,5 +25,6 @@ pub mod sim;
 pub mod simulate;
 pub mod store;
 pub mod text;
+pub mod trace;
 
 pub use cli::{ExitCode, run};

@@ -4,6 +4,7 @@
 pub mod completions;
 pub mod config;
 pub mod connector;
+pub mod dead;
 pub mod demo;
 pub mod line;
 pub mod man;
@@ -14,7 +15,9 @@ pub mod schedule;
 pub mod serve;
 pub mod sim;
 pub mod simulate;
+pub mod since;
 pub mod tls;
+pub mod trace;
 
 mod exit;
 mod output;
@@ -93,6 +96,8 @@ pub enum Command {
     Line(line::LineArgs),
     Connector(connector::ConnectorArgs),
     Queue(queue::QueueArgs),
+    Dead(dead::DeadArgs),
+    Trace(trace::TraceArgs),
     Config(config::ConfigArgs),
     Schedule(schedule::ScheduleArgs),
     Simulate(simulate::SimulateArgs),
@@ -158,6 +163,8 @@ fn dispatch(ctx: &Context, command: Command, out: &mut dyn Write) -> Result<Exit
         Command::Line(args) => line::run(ctx, &args, out),
         Command::Connector(args) => connector::run(ctx, &args, out),
         Command::Queue(args) => queue::run(ctx, &args, out),
+        Command::Dead(args) => dead::run(ctx, &args, out),
+        Command::Trace(args) => trace::run(ctx, &args, out),
         Command::Config(args) => config::run(ctx, &args, out),
         Command::Schedule(args) => schedule::run(ctx, &args, out),
         Command::Simulate(args) => simulate::run(ctx, &args, out),

@@ -13,6 +13,7 @@ use crate::clock::{Clock, UnixMillis};
 use crate::config::Config;
 use crate::ids::LineId;
 use crate::net::Net;
+use crate::queue::dead;
 use crate::records::{Line, Portal};
 use crate::store::writer::WriterThread;
 use crate::store::{Store, StoreError, Tx, Writer, directory};
@@ -54,7 +55,8 @@ impl Opened {
     pub(crate) fn new(ctx: &Context) -> Result<Self, CliError> {
         let config = ctx.load(Vec::new())?.config;
         let store = Store::open(&config.data_dir)?;
-        let (writer, thread) = Writer::start(store.writing()?, Arc::clone(&ctx.clock), || ())
+        let writing = dead::writing(&store, config.dead_letters.keep)?;
+        let (writer, thread) = Writer::start(writing, Arc::clone(&ctx.clock), || ())
             .map_err(CliError::io("the writer can't be started"))?;
         let net = app::net(&config).map_err(CliError::Failed)?;
         let shelf = Arc::new(app::StoreShelf::new(store.clone(), writer.clone()));

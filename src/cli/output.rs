@@ -32,6 +32,25 @@ pub(crate) fn json(out: &mut dyn Write, value: &Value) -> io::Result<()> {
     writeln!(out, "{value:#}")
 }
 
+/// Writes a list as one JSON document, an element a line, as it is read: a long list never lies in memory.
+pub(crate) fn array(
+    out: &mut dyn Write,
+    elements: impl Iterator<Item = Result<Value, CliError>>,
+) -> Result<(), CliError> {
+    let mut before = "[";
+    for element in elements {
+        write!(out, "{before}\n  {}", element?)?;
+        before = ",";
+    }
+    writeln!(out, "{}", if before == "[" { "[]" } else { "\n]" })?;
+    Ok(())
+}
+
+/// `1 message`, `212 messages`.
+pub(crate) fn many(count: i64, word: &str) -> String {
+    if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
+}
+
 /// A span of time in words: `1h 22m 30s`, `42.1875s`, `24h`, `3d 12h`, `0s`.
 pub(crate) fn span(duration: Duration) -> String {
     let secs = duration.as_secs();
@@ -93,6 +112,16 @@ mod tests {
         let rows = [vec!["1".into(), "юг".into(), "x".into()], vec!["10".into(), "north".into(), String::new()]];
         table(&mut out, &["id", "name", "note"], &rows).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), "ID  NAME   NOTE\n1   юг     x\n10  north\n");
+    }
+
+    #[test]
+    fn a_list_is_one_document() {
+        for count in 0..3 {
+            let mut out = vec![];
+            array(&mut out, (0..count).map(|number| Ok(serde_json::json!({"n": number})))).unwrap();
+            let document: Vec<Value> = serde_json::from_slice(&out).unwrap();
+            assert_eq!(document.len(), count);
+        }
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub struct OutageArgs {
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=MESSAGES_MAX))]
     pub messages_per_hour: u64,
     /// Moment at which the outage begins, RFC 3339; now when not given
-    #[arg(long, value_name = "T", value_parser = super::schedule::moment)]
+    #[arg(long, value_name = "T", value_parser = super::since::moment)]
     pub first: Option<UnixMillis>,
 }
 

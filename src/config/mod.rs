@@ -24,7 +24,9 @@ pub use example::example;
 pub use keys::{KEYS, Key};
 pub use load::{DEFAULT_FILE, Flag, Loaded, Setting, find_file, load, load_text};
 pub use mistakes::{Mistake, Mistakes, Origin};
-pub use units::{show_duration, show_size};
+pub use units::{duration as read_duration, show_duration, show_size};
+
+pub use crate::language::Language;
 
 /// Everything the server may be told, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,15 +87,6 @@ impl std::fmt::Display for Listen {
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
-}
-
-/// Language of sentences that operators read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Language {
-    /// English.
-    En,
-    /// Russian.
-    Ru,
 }
 
 /// Certificate chain and private key, PEM.

@@ -16,7 +16,7 @@ const SIZES: &[(&str, usize)] = &[("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 
 
 /// Reads `"90s"`, `"500ms"`, `"42.1875s"`, `"0"`. `None` for anything else, for what does not fit and for fractions of
 /// a nanosecond.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+pub fn duration(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
     }

@@ -82,7 +82,7 @@ pub(super) fn metrics(service: &Service) -> Response {
 }
 
 fn collect(service: &Service, db: &rusqlite::Connection, registry: &mut Registry) -> rusqlite::Result<()> {
-    for name in ["accepted", "confirmed", "dead", "repeated", "maybe_twice", "status_missing"] {
+    for name in ["accepted", "confirmed", "dead", "replayed", "repeated", "maybe_twice", "status_missing"] {
         let family = Family::<Labels, prometheus_client::metrics::counter::Counter>::default();
         for row in counters::all(db)?.into_iter().filter(|row| row.name == name) {
             let labels = Labels { connector: row.connector, direction: row.direction, class: row.class };
@@ -126,6 +126,7 @@ fn help(name: &str) -> &'static str {
         "accepted" => "Messages stored for delivery",
         "confirmed" => "Messages confirmed by a portal or taken by a channel",
         "dead" => "Messages that became dead letters",
+        "replayed" => "Dead letters that came back, counted as accepted once more",
         "repeated" => "Repeats that added nothing",
         "maybe_twice" => "Messages posted again after an unclear outcome",
         _ => "Confirmations that a portal owed and did not send",

@@ -10,8 +10,8 @@ use crate::clock::UnixMillis;
 use crate::ids::{LineId, MessageId};
 use crate::message::{Outgoing, OutgoingKind};
 use crate::queue::first_time;
-use crate::store::Tx;
 use crate::store::counters::{Counter, Direction};
+use crate::store::{Tx, deliveries};
 
 /// One chat of one line: its messages leave one after another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -31,7 +31,7 @@ pub struct Waiting {
     pub body: Vec<u8>,
     /// Parts that have left, encoded.
     pub progress: String,
-    /// When it was accepted.
+    /// When it was accepted, or came back from the dead letters: its time to live runs from here.
     pub accepted_at: UnixMillis,
     /// Tries that failed.
     pub attempts: u32,
@@ -61,7 +61,7 @@ const PUSH: &str = "
 /// Accepts one command of a portal; `None` when it is a repeat (promise 2).
 pub fn push(tx: &mut Tx<'_>, line: LineId, message: &Outgoing) -> Result<Option<MessageId>> {
     if let Some(key) = event_key(message)
-        && !first_time(tx, Direction::Out, line, &key)?
+        && !first_time(tx, Direction::Out, line, &key, &message.im.message_id)?
     {
         tx.deltas.add(Counter::Repeated, &message.connector, Direction::Out, "", 1);
         return Ok(None);
@@ -76,7 +76,7 @@ pub fn push(tx: &mut Tx<'_>, line: LineId, message: &Outgoing) -> Result<Option<
 
 /// Oldest of the lane. Index: `outbox_lane_idx`.
 const HEAD: &str = "
-    select id, body, progress, accepted_at, attempts, due_at
+    select id, body, progress, coalesce(replayed_at, accepted_at) as accepted_at, attempts, due_at
       from outbox
      where line_id = :line and chat = :chat
      order by id
@@ -109,11 +109,15 @@ pub fn lanes(db: &Connection) -> Result<Vec<Lane>> {
 
 /// Removes a message that the channel has taken; false when it is gone already.
 pub fn settle(tx: &mut Tx<'_>, id: MessageId, connector: &str) -> Result<bool> {
-    let gone = tx.db().prepare_cached("delete from outbox where id = :id")?.execute(named_params! {":id": id.0})?;
-    if gone == 1 {
-        tx.deltas.add(Counter::Confirmed, connector, Direction::Out, "", 1);
-    }
-    Ok(gone == 1)
+    let line: Option<i64> = tx
+        .db()
+        .prepare_cached("delete from outbox where id = :id returning line_id")?
+        .query_row(named_params! {":id": id.0}, |row| row.get(0))
+        .optional()?;
+    let Some(line) = line else { return Ok(false) };
+    deliveries::note(tx, LineId(line), Direction::Out, [id].into_iter())?;
+    tx.deltas.add(Counter::Confirmed, connector, Direction::Out, "", 1);
+    Ok(true)
 }
 
 const POSTPONE: &str = "

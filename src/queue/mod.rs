@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use crate::clock::UnixMillis;
 use crate::ids::{LineId, MessageId};
 use crate::message::{Body, IncomingKind, Notice};
-use crate::store::Tx;
 use crate::store::counters::{Counter, Direction};
+use crate::store::{Tx, deliveries};
 
 /// One row, its body still encoded.
 #[derive(Clone, Debug)]
@@ -83,18 +83,39 @@ fn files(body: &Body) -> usize {
     }
 }
 
-const SEEN: &str = "insert or ignore into seen (key, at) values (:key, :now)";
+/// The row's id is known before the row is there: ids are AUTOINCREMENT, one connection writes, and the row is made next.
+const SEEN_IN: &str = "
+    insert or ignore into seen (key, at, line_id, external, queue_id)
+    values (:key, :now, :line, :external, 1 + coalesce((select seq from sqlite_sequence where name = 'queue'), 0))";
+const SEEN_OUT: &str = "
+    insert or ignore into seen (key, at, line_id, external, outbox_id)
+    values (:key, :now, :line, :external, 1 + coalesce((select seq from sqlite_sequence where name = 'outbox'), 0))";
 
-/// Notes an event; false when it was noted before (promise 2: the unique key decides, never a cache).
-pub fn first_time(tx: &Tx<'_>, direction: Direction, line: LineId, event: &str) -> Result<bool> {
+/// Notes an event; false when it was noted before (promise 2: the unique key decides, never a cache). Call it just before
+/// the event's row is made; `external` is what the other side calls the message.
+pub fn first_time(tx: &Tx<'_>, direction: Direction, line: LineId, event: &str, external: &str) -> Result<bool> {
     let mut digest = Sha256::new();
     digest.update(direction.as_str());
     digest.update(line.0.to_le_bytes());
     digest.update(event);
     let digest = digest.finalize();
     let key = digest.get(..16).unwrap_or_default();
-    let changed = tx.db().prepare_cached(SEEN)?.execute(named_params! {":key": key, ":now": tx.now.0})?;
+    let changed = tx
+        .db()
+        .prepare_cached(match direction {
+            Direction::In => SEEN_IN,
+            Direction::Out => SEEN_OUT,
+        })?
+        .execute(named_params! {
+            ":key": key, ":now": tx.now.0, ":line": line.0, ":external": external_mark(external),
+        })?;
     Ok(changed == 1)
+}
+
+/// A message's external id as `seen` keeps it: eight bytes find a message again, whatever length its channel's ids have.
+pub fn external_mark(id: &str) -> i64 {
+    let digest = Sha256::digest(id.as_bytes());
+    digest.iter().take(8).fold(0, |mark, byte| (mark << 8) | i64::from(*byte))
 }
 
 const PUSH: &str = "
@@ -112,13 +133,13 @@ pub enum Pushed {
 
 /// Accepts one body for the portal of `line`. `key` as the connector gave it; `connector` is the virtual id.
 pub fn push(tx: &mut Tx<'_>, line: LineId, connector: &str, key: Option<&str>, body: &Body) -> Result<Pushed> {
+    let (chat, message) = address(body);
     if let Some(key) = key
-        && !first_time(tx, Direction::In, line, key)?
+        && !first_time(tx, Direction::In, line, key, message)?
     {
         tx.deltas.add(Counter::Repeated, connector, Direction::In, "", 1);
         return Ok(Pushed::Repeat);
     }
-    let (chat, message) = address(body);
     tx.db().prepare_cached(PUSH)?.execute(named_params! {
         ":line": line.0, ":connector": connector, ":command": command(body), ":chat": chat, ":message": message,
         ":files": i64::try_from(files(body)).unwrap_or(i64::MAX), ":body": body::encode(body), ":now": tx.now.0,
@@ -151,19 +172,19 @@ const CONFIRM: &str = "delete from queue where id = :id and line_id = :line retu
 /// Removes confirmed rows; returns how many were still there. Rows that another confirmation has removed already are
 /// not counted twice.
 pub fn confirm(tx: &mut Tx<'_>, line: LineId, ids: &[MessageId]) -> Result<usize> {
-    let mut gone = 0;
     let db = tx.db();
-    let mut confirmed: Vec<String> = Vec::with_capacity(ids.len());
+    let mut confirmed: Vec<(MessageId, String)> = Vec::with_capacity(ids.len());
     let mut delete = db.prepare_cached(CONFIRM)?;
     for id in ids {
         let mut rows = delete.query(named_params! {":id": id.0, ":line": line.0})?;
         while let Some(row) = rows.next()? {
-            confirmed.push(row.get(0)?);
-            gone += 1;
+            confirmed.push((*id, row.get(0)?));
         }
     }
     drop(delete);
-    for connector in confirmed {
+    deliveries::note(tx, line, Direction::In, confirmed.iter().map(|(id, _)| *id))?;
+    let gone = confirmed.len();
+    for (_, connector) in confirmed {
         tx.deltas.add(Counter::Confirmed, &connector, Direction::In, "", 1);
     }
     Ok(gone)
@@ -265,9 +286,9 @@ pub fn count(db: &Connection, line: LineId) -> Result<i64> {
         .query_row(named_params! {":line": line.0}, |row| row.get(0))
 }
 
-/// When the oldest row of all was accepted.
+/// Since when the row that has waited longest waits: since it was accepted, or came back from the dead letters.
 pub fn oldest(db: &Connection) -> Result<Option<UnixMillis>> {
-    db.prepare_cached("select accepted_at from queue order by id limit 1")?
+    db.prepare_cached("select coalesce(replayed_at, accepted_at) from queue order by id limit 1")?
         .query_row([], |row| Ok(UnixMillis(row.get(0)?)))
         .optional()
 }

@@ -452,7 +452,13 @@ impl SenderLoop {
         let Some(task) = self.lines.get(&id) else { return };
         let connector = task.record.connector.clone();
         log::warn!(line:% = id; "the portal said OK but sent no confirmation; is the connector switched on there?");
-        self.count(Counter::StatusMissing, connector, missed);
+        self.writer.submit(
+            move |tx| {
+                tx.deltas.add(Counter::StatusMissing, &connector, Direction::In, "", missed);
+                directory::status_missing(tx, id)
+            },
+            |_| (),
+        );
     }
 
     fn count(&self, counter: Counter, connector: String, by: i64) {

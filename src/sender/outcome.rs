@@ -10,6 +10,8 @@ use super::{ATTEMPTS_KEPT, Event, SenderLoop};
 use crate::ids::{LineId, MessageId};
 use crate::portals::{Fault, PortalError, Receipt};
 use crate::queue;
+use crate::store::attempts::{self, Attempt};
+use crate::store::counters::Direction;
 use crate::store::{StoreError, directory};
 
 /// An attempt that was not confirmed.
@@ -236,7 +238,10 @@ impl SenderLoop {
                 queue::note_failure(tx, &failed)?;
                 if let Some((messages, took, outcome)) = attempt {
                     let millis = i64::try_from(took.as_millis()).unwrap_or(i64::MAX);
-                    directory::note_attempt(tx, id, millis, messages, &outcome, ATTEMPTS_KEPT)?;
+                    let range = failed.first().copied().zip(failed.last().copied());
+                    let direction = Direction::In;
+                    let attempt = Attempt { line: id, direction, millis, messages, range, outcome: &outcome };
+                    attempts::note(tx, &attempt, ATTEMPTS_KEPT)?;
                 }
                 Ok(())
             },

@@ -52,9 +52,13 @@ pub fn cut(rows: Vec<Queued>, limits: Limits) -> Next {
             }
         }
         match body::decode(&row.body) {
-            Ok(body) => {
+            Ok(mut body) => {
                 files += row.files;
                 bytes += row.body.len();
+                // Without a date the portal would show the time of the delivery, which may be a day later.
+                if let Body::Message(message) = &mut body {
+                    message.date.get_or_insert(row.accepted_at.secs());
+                }
                 taken.push((row, body));
             }
             Err(error) if taken.is_empty() => return Next::Unreadable(row.id, error.to_string()),
@@ -114,6 +118,21 @@ mod tests {
         assert_eq!(taken(vec![row(1, "a", "message", 0), row(2, "b", "message", 0)], LIMITS), 1);
         assert_eq!(taken(vec![row(1, "a", "message", 0), row(2, "a", "delivered", 0)], LIMITS), 1);
         assert_eq!(taken(vec![row(1, "a", "deactivated", 0), row(2, "a", "deactivated", 0)], LIMITS), 1);
+    }
+
+    /// A message whose channel gave no time, delivered a day late or replayed.
+    #[test]
+    fn a_message_without_a_date_has_the_time_it_was_accepted() {
+        for (date, want) in [(None, 1_500_000_000), (Some(7), 7)] {
+            let mut message = body::tests::full();
+            message.date = date;
+            let mut stored = row(1, "a", "message", 0);
+            (stored.body, stored.accepted_at) =
+                (body::encode(&Body::Message(Box::new(message))), UnixMillis(1_500_000_000_999));
+            let Next::Packet(cut) = cut(vec![stored], LIMITS) else { panic!("a packet") };
+            let Some((_, Body::Message(message))) = cut.rows.first() else { panic!("a message") };
+            assert_eq!(message.date, Some(want));
+        }
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub enum Counter {
     Confirmed,
     /// Became a dead letter.
     Dead,
+    /// Came back from the dead letters; counted as accepted once more.
+    Replayed,
     /// Was there already: a platform's or portal's repeat.
     Repeated,
     /// Posted again although an earlier post may have arrived: the portal may show it twice.
@@ -47,6 +49,7 @@ impl Counter {
             Self::Accepted => "accepted",
             Self::Confirmed => "confirmed",
             Self::Dead => "dead",
+            Self::Replayed => "replayed",
             Self::Repeated => "repeated",
             Self::MaybeTwice => "maybe_twice",
             Self::StatusMissing => "status_missing",

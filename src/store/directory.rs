@@ -279,6 +279,14 @@ pub fn line_proved(tx: &Tx<'_>, line: LineId) -> Result<()> {
     tx.db().prepare_cached(PROVED)?.execute(named_params! {":now": tx.now.0, ":line": line.0}).map(drop)
 }
 
+/// Notes that the portal said OK but sent no `setStatusDelivered`.
+pub fn status_missing(tx: &Tx<'_>, line: LineId) -> Result<()> {
+    tx.db()
+        .prepare_cached("update lines set status_missing_at = :now where id = :line")?
+        .execute(named_params! {":now": tx.now.0, ":line": line.0})
+        .map(drop)
+}
+
 const PUT_CHAT: &str = "
     insert into chats (line_id, chat, connector, data, closed, updated_at)
     values (:line, :chat, :connector, :data, :closed, :now)
@@ -354,23 +362,6 @@ pub fn shelf_put(tx: &Tx<'_>, name: &str, body: &str) -> Result<()> {
         insert into shelf (name, body, at) values (:name, :body, :now)
         on conflict do update set body = excluded.body, at = excluded.at";
     tx.db().prepare_cached(PUT)?.execute(named_params! {":name": name, ":body": body, ":now": tx.now.0}).map(drop)
-}
-
-/// Notes one attempt of a line, no content, and forgets all but the newest `keep`.
-pub fn note_attempt(tx: &Tx<'_>, line: LineId, millis: i64, messages: usize, outcome: &str, keep: i64) -> Result<()> {
-    const PUT: &str = "
-        insert into attempts (line_id, at, millis, messages, outcome)
-        values (:line, :now, :millis, :messages, :outcome)";
-    const TRIM: &str = "
-        delete from attempts
-         where line_id = :line
-           and id <= (select id from attempts where line_id = :line order by id desc limit 1 offset :keep)";
-    let db = tx.db();
-    db.prepare_cached(PUT)?.execute(named_params! {
-        ":line": line.0, ":now": tx.now.0, ":millis": millis,
-        ":messages": i64::try_from(messages).unwrap_or(i64::MAX), ":outcome": outcome,
-    })?;
-    db.prepare_cached(TRIM)?.execute(named_params! {":line": line.0, ":keep": keep}).map(drop)
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
 //! The database file: opening, pragmas, schema version, readers. It knows tables, not what they mean to a queue.
 //! One connection writes (`writer`); readers are separate and read-only, so none waits for another.
 
+pub mod attempts;
 pub mod counters;
+pub mod deliveries;
 pub mod directory;
+pub mod look;
 pub mod migrate;
 pub mod readers;
 pub mod writer;
@@ -19,6 +22,8 @@ pub use writer::{Tx, WriteError, Writer};
 
 /// Name of the database file inside the data directory.
 pub const FILE: &str = "trunkline.db";
+/// Name of the file that a running server keeps locked.
+pub const LOCK_FILE: &str = "server.lock";
 
 /// Why the database can't be used.
 #[derive(Debug)]
@@ -131,7 +136,7 @@ impl Store {
     /// Takes the data directory for one server; the lock falls with the process, however it ends.
     pub fn lock(&self) -> Result<ServerLock, StoreError> {
         let folder = self.path.parent().unwrap_or(Path::new(".")).to_owned();
-        let open = OpenOptions::new().create(true).truncate(false).write(true).open(folder.join("server.lock"));
+        let open = OpenOptions::new().create(true).truncate(false).write(true).open(folder.join(LOCK_FILE));
         let file = open.map_err(|why| StoreError::Folder { path: folder.clone(), why })?;
         file.try_lock().map_err(|_| StoreError::Locked(folder))?;
         Ok(ServerLock { _file: file })

@@ -46,3 +46,7 @@ mod golden;
 mod twins;
 // The administrator's commands beside a running server.
 mod admin;
+// Dead letters: what becomes one, the way back, refusals.
+mod dead;
+// The life of a message.
+mod trace;

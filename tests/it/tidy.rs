@@ -44,23 +44,24 @@ fn module(name: &str) -> &str {
 
 /// Leaves first; each module with those it may use.
 fn directions() -> BTreeMap<&'static str, Vec<&'static str>> {
-    let leaves = ["clock", "secret", "ids", "message", "records", "metrics"];
+    let leaves = ["clock", "secret", "ids", "language", "message", "records", "metrics"];
     let with = |more: &[&'static str]| leaves.iter().chain(more).copied().collect::<Vec<_>>();
     let below_http =
-        ["text", "net", "store", "queue", "outbox", "channels", "portals", "sender", "dispatcher", "registry"];
+        ["text", "net", "store", "queue", "outbox", "channels", "portals", "sender", "dispatcher", "registry", "trace"];
     let mut everything = with(&below_http);
     everything.extend(["http", "config", "logging", "sim", "simulate", "app"]);
     BTreeMap::from([
         ("clock", vec![]),
         ("secret", vec![]),
         ("ids", vec![]),
+        ("language", vec![]),
         ("message", vec![]),
         ("metrics", vec![]),
         ("records", vec!["clock", "secret", "ids"]),
         ("text", vec![]),
         ("net", vec!["clock", "secret"]),
         ("logging", vec!["clock"]),
-        ("config", vec!["secret", "clock"]),
+        ("config", vec!["secret", "clock", "language"]),
         ("store", with(&[])),
         ("queue", with(&["store"])),
         ("outbox", with(&["store", "queue"])),
@@ -69,6 +70,7 @@ fn directions() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("sender", with(&["queue", "store", "portals", "net"])),
         ("dispatcher", with(&["outbox", "queue", "store", "channels", "sender"])),
         ("registry", with(&["queue", "store", "channels"])),
+        ("trace", with(&["queue", "store"])),
         ("http", with(&below_http)),
         ("sim", with(&["text", "net", "portals"])),
         ("simulate", with(&["net", "store", "queue", "portals", "sender"])),
@@ -118,7 +120,10 @@ fn imports_go_one_way() {
 #[test]
 fn each_third_party_crate_has_one_home() {
     let homes: &[(&str, &[&str])] = &[
-        ("rusqlite", &["store", "queue", "outbox", "registry", "sender", "dispatcher", "http", "cli", "simulate"]),
+        (
+            "rusqlite",
+            &["store", "queue", "outbox", "registry", "trace", "sender", "dispatcher", "http", "cli", "simulate"],
+        ),
         ("ureq", &["net"]),
         ("hyper", &["http"]),
         ("tokio", &["http"]),
