@@ -1,6 +1,7 @@
 //! The protocol of boxed portals (`portal-box.md`): signed forms with PHP-serialized data in both directions.
 //! `command` and `reply` serve the portal's calls, `push` makes ours.
 
+mod attach;
 pub mod command;
 pub mod form;
 pub mod php;
