@@ -385,24 +385,25 @@ async fn stopping(stopped: &mut watch::Receiver<bool>) {
 async fn answer(shared: &Shared, request: hyper::Request<Incoming>, from: &Source) -> hyper::Response<Full<Bytes>> {
     // HTTP/1.0 asks to keep a connection in a way that proxies pass on by mistake; portals of that age read to the end.
     let close = request.headers().contains_key(TRANSFER_ENCODING) || request.version() == Version::HTTP_10;
-    let mut response = match read(shared, request, from).await {
-        Ok(request) => {
-            if let Some(answered) = shared.gate.give(request) {
-                answered.await.unwrap_or_else(|_| {
-                    closing(Response::error(503, "STOPPING", "the server is stopping").with("retry-after", "5"))
-                })
-            } else {
-                shared.stats.overloaded.fetch_add(1, Ordering::Relaxed);
-                Response::error(503, "OVERLOADED", "too many requests at once").with("retry-after", "1")
-            }
-        }
-        Err(response) => {
-            shared.stats.reject(response.status);
-            response
-        }
+    let path = request.uri().path().to_owned();
+    let mut response = match handled(shared, request, from).await {
+        Ok(response) => response,
+        Err(response) => super::service::refused(&path, response),
     };
     response.close |= close;
     write(response)
+}
+
+/// The handler's answer; the front's own for what did not get so far.
+async fn handled(shared: &Shared, request: hyper::Request<Incoming>, from: &Source) -> Result<Response, Response> {
+    let request = read(shared, request, from).await.inspect_err(|response| shared.stats.reject(response.status))?;
+    let Some(answered) = shared.gate.give(request) else {
+        shared.stats.overloaded.fetch_add(1, Ordering::Relaxed);
+        return Err(Response::error(503, "OVERLOADED", "too many requests at once").with("retry-after", "1"));
+    };
+    answered
+        .await
+        .map_err(|_| closing(Response::error(503, "STOPPING", "the server is stopping").with("retry-after", "5")))
 }
 
 fn closing(mut response: Response) -> Response {

@@ -41,13 +41,21 @@ pub struct Service {
     pub public_url: std::sync::OnceLock<String>,
 }
 
+/// Where boxed portals call.
+const PORTAL: &str = "/imwebhook/portal.php";
+
+/// An answer of the front itself, for a request that was not even read, in the words of that path.
+pub(super) fn refused(path: &str, response: Response) -> Response {
+    if path == PORTAL { commands::in_portals_words(response) } else { response }
+}
+
 impl Service {
     /// Answers one request.
     pub fn handle(&self, request: &Request) -> Response {
         let path = request.path.as_str();
         match request.side {
             Side::Public => match path {
-                "/imwebhook/portal.php" => only(request, &["POST"], || commands::portal(self, request)),
+                PORTAL => only(request, &["POST"], || commands::portal(self, request)),
                 "/imwebhook" | "/imwebhook/" => hook::by_query(self, request),
                 "/healthz" => only(request, &["GET", "HEAD"], health::healthz),
                 _ => match path.strip_prefix("/imwebhook/h/") {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Failure, line_of, target};
+use super::{Failure, line_of, reader, target};
+use crate::channels::ConnectInfo;
 use crate::http::service::Service;
 use crate::portals::boxed::command::Command;
 use crate::portals::boxed::reply;
@@ -23,21 +24,33 @@ pub(super) fn list(service: &Service) -> Value {
     json!(ids)
 }
 
-pub(super) fn info(service: &Service, portal: &Portal, command: &Command) -> Result<Value, Failure> {
+/// What may be printed of a connected channel.
+fn shown(info: &ConnectInfo) -> ConnectInfo {
+    let links = info.links.iter();
+    ConnectInfo {
+        id: reply::printable(&info.id),
+        name: reply::printable(&info.name),
+        url: reply::printable_url(&info.url).unwrap_or_default(),
+        links: links.filter_map(|(channel, url)| Some((channel.clone(), reply::printable_url(url)?))).collect(),
+    }
+}
+
+/// The channel that a command names.
+fn connected(service: &Service, portal: &Portal, command: &Command) -> Result<ConnectInfo, Failure> {
     let (_, settings) = line_of(service, portal, command)?;
     let (connector, _) = target(service, command)?;
-    let info = connector.info(&settings);
-    Ok(reply::ok(&json!({
-        "id": crate::text::clean_html_value(&info.id), "name": crate::text::clean_html_value(&info.name),
-        "url": info.url, "url_im": info.links.first().map_or(info.url.clone(), |(_, url)| url.clone()),
-    })))
+    Ok(shown(&connector.info(&settings)))
+}
+
+pub(super) fn info(service: &Service, portal: &Portal, command: &Command) -> Result<Value, Failure> {
+    let info = connected(service, portal, command)?;
+    let chat = info.links.first().map_or(&info.url, |(_, url)| url);
+    Ok(reply::ok(&json!({"id": info.id, "name": info.name, "url": info.url, "url_im": chat})))
 }
 
 pub(super) fn info_link(service: &Service, portal: &Portal, command: &Command) -> Result<Value, Failure> {
-    let (_, settings) = line_of(service, portal, command)?;
-    let (connector, _) = target(service, command)?;
-    let info = connector.info(&settings);
-    let mut keys = BTreeMap::from([("ID", crate::text::clean_html_value(&info.id)), ("URL", info.url)]);
+    let info = connected(service, portal, command)?;
+    let mut keys = BTreeMap::from([("ID", info.id), ("URL", info.url)]);
     for (channel, url) in info.links {
         if let Some(key) = reply::link_key(&channel) {
             keys.insert(key, url);
@@ -48,18 +61,14 @@ pub(super) fn info_link(service: &Service, portal: &Portal, command: &Command) -
 
 /// What the portal's site widgets link to, for every connector of one line.
 pub(super) fn info_line(service: &Service, portal: &Portal, number: &str) -> Result<Value, Failure> {
-    let db = service.reader().map_err(Failure::Http)?;
+    let db = reader(service)?;
     let mut all = serde_json::Map::new();
     for line in directory::lines_of_portal(&db, portal.id)?.into_iter().filter(|line| line.line == number) {
         let settings = directory::settings(&db, line.id)?;
         let Some(connector) = service.factory.get(&line.connector).filter(|_| !settings.is_empty()) else { continue };
-        let info = connector.info(&settings);
+        let info = shown(&connector.info(&settings));
         for (channel, url) in info.links {
-            let name = crate::text::clean_html_value(&info.name);
-            all.insert(
-                channel,
-                json!({"id": crate::text::clean_html_value(&info.id), "url": url, "url_im": url, "name": name}),
-            );
+            all.insert(channel, json!({"id": info.id, "url": url, "url_im": url, "name": info.name}));
         }
     }
     Ok(reply::ok(&Value::Object(all)))

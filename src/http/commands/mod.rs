@@ -1,5 +1,5 @@
 //! Boxed portals' commands: verify, decode, do, answer. What the portal can show is always HTTP 200 with `OK:false` and a
-//! list of errors; 4xx and 5xx only where there is no such body (`interface.md` §6).
+//! list of errors; 4xx and 5xx only for what was not stored or not even read (`interface.md` §6).
 //!
 //! Commands that the portal does not wait for are stored before anything else, so that a closed socket loses nothing.
 
@@ -14,14 +14,15 @@ use self::domain::save_domain;
 use self::info::{info, info_line, info_link, list};
 use self::messages::{delivered, send};
 use self::settings::{authorization, delete_connector, delete_line, read_settings, register, save, test};
-use super::service::{Service, not_stored, unavailable};
+use super::service::Service;
 use super::{Request, Response};
 use crate::channels::Connector;
 use crate::portals::boxed::command::{Args, Command, Name, Refusal, decode};
 use crate::portals::boxed::reply;
 use crate::records::{Line, Portal, Settings};
 use crate::sender::Event;
-use crate::store::directory;
+use crate::store::readers::Reader;
+use crate::store::{WriteError, directory};
 
 /// Why a command was not carried out; both parts reach the portal's page.
 struct Refused {
@@ -35,11 +36,15 @@ impl Refused {
     }
 }
 
-/// What a command comes to: the reply's body, or an answer without one (not stored).
+/// Why a command has no result.
 enum Failure {
+    /// It must not or can't be done.
     Refused(Refused),
-    Http(Response),
+    /// It could not be stored or looked up; another try may succeed.
+    Unavailable(&'static str),
 }
+
+const NO_DATABASE: Failure = Failure::Unavailable("the database can't be read at the moment");
 
 impl From<Refused> for Failure {
     fn from(refused: Refused) -> Self {
@@ -50,13 +55,14 @@ impl From<Refused> for Failure {
 impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Self {
         log::error!(error:% = error; "a command can't read the database");
-        Self::Http(unavailable("the database can't be read at the moment"))
+        NO_DATABASE
     }
 }
 
-impl From<crate::store::WriteError> for Failure {
-    fn from(error: crate::store::WriteError) -> Self {
-        Self::Http(not_stored(&error))
+impl From<WriteError> for Failure {
+    fn from(error: WriteError) -> Self {
+        log::error!(error:% = error; "a portal's command could not be stored");
+        Self::Unavailable("the command could not be stored; try again")
     }
 }
 
@@ -65,32 +71,51 @@ pub(super) fn portal(service: &Service, request: &Request) -> Response {
     let outcome = prove(service, &request.body).and_then(|(portal, command)| {
         let done = carry_out(service, &portal, &command);
         if let Err(Failure::Refused(refused)) = &done {
+            let connector = crate::text::clean_name(&command.connector, 50);
             log::warn!(
-                portal = portal.name.as_str(), connector = command.connector.as_str(), error = refused.message.as_str();
+                portal = portal.name.as_str(), connector = connector.as_str(), error = refused.message.as_str();
                 "a portal's command was refused"
             );
         }
         done
     });
     match outcome {
-        Ok(body) => closing(Response::text(200, "application/json; charset=utf-8", body.to_string())),
+        Ok(body) => said(200, &body),
         Err(Failure::Refused(refused)) => {
-            let body = reply::error(&refused.code, &refused.message).to_string();
-            closing(Response::text(200, "application/json; charset=utf-8", body))
-                .with("x-bitrix-error", header_safe(&refused.code))
+            said(200, &reply::error(&refused.code, &refused.message)).with("x-bitrix-error", header_safe(&refused.code))
         }
-        Err(Failure::Http(response)) => closing(response),
+        Err(Failure::Unavailable(message)) => in_portals_words(super::service::unavailable(message)),
     }
 }
 
 /// Portals read to the end of the stream.
-fn closing(mut response: Response) -> Response {
+fn said(status: u16, body: &Value) -> Response {
+    let mut response = Response::text(status, "application/json; charset=utf-8", body.to_string());
     response.close = true;
     response
 }
 
+/// An answer of the public side's error shape that a portal can show as well: it looks at the body alone, and from
+/// version 23 on at one header, whatever the status (`portal-box-observed.md` §3).
+pub(super) fn in_portals_words(response: Response) -> Response {
+    let error: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+    let word = |name: &str| error.pointer(name).and_then(Value::as_str).unwrap_or_default();
+    let code = word("/error/code");
+    let mut body = reply::error(code, word("/error/message"));
+    if let (Some(body), Some(error)) = (body.as_object_mut(), error.get("error")) {
+        body.insert("error".to_owned(), error.clone());
+    }
+    let mut answer = said(response.status, &body).with("x-bitrix-error", header_safe(code));
+    answer.headers.extend(response.headers.into_iter().filter(|(name, _)| *name != "content-type"));
+    answer
+}
+
 fn header_safe(code: &str) -> String {
     code.chars().filter(|char| char.is_ascii_alphanumeric() || *char == '_').collect()
+}
+
+fn reader(service: &Service) -> Result<Reader, Failure> {
+    service.reader().map_err(|_| NO_DATABASE)
 }
 
 /// Signature first, then everything else.
@@ -100,7 +125,7 @@ fn prove(service: &Service, body: &[u8]) -> Result<(Portal, Command), Failure> {
         Failure::Refused(Refused::new(refusal.code(), refusal.to_string()))
     };
     let unproved = decode(body).map_err(refuse)?;
-    let db = service.reader().map_err(Failure::Http)?;
+    let db = reader(service)?;
     let Some(portal) = directory::portal_by_licence(&db, unproved.licence())? else {
         return Err(refuse(Refusal::UnknownPortal));
     };
@@ -111,6 +136,10 @@ fn prove(service: &Service, body: &[u8]) -> Result<(Portal, Command), Failure> {
 
 /// Keeps the version that decides emoji and confirmations; the sender learns of a new one.
 fn note_version(service: &Service, portal: &Portal, command: &Command) {
+    // A stub or a word is no version; the last one known is nearer to the truth.
+    if !command.version.starts_with(|char: char| char.is_ascii_digit()) {
+        return;
+    }
     let (id, version) = (portal.id, command.version.clone());
     let news = portal.version.as_deref() != Some(version.as_str());
     let sender = service.sender.clone();
@@ -130,8 +159,10 @@ fn carry_out(service: &Service, portal: &Portal, command: &Command) -> Result<Va
         (Name::SetStatusDelivered, Args::Statuses(named)) => delivered(service, portal, command, named),
         // Operators' reading marks: no channel here takes them yet.
         (Name::SetStatusReading | Name::InitializeReceiveMessages, _) => Ok(reply::ok(&json!({}))),
+        // Nothing that a channel here could do with them.
+        (Name::StartSession | Name::FinishSession, _) => target(service, command).map(|_| reply::ok(&json!({}))),
         (Name::ListConnector, _) => Ok(reply::ok(&list(service))),
-        (Name::SaveDomainSite, Args::Text(Some(url))) => save_domain(service, portal, url),
+        (Name::SaveDomainSite, Args::Text(url)) => save_domain(service, portal, url.as_deref().unwrap_or_default()),
         (Name::DeleteLine, Args::Text(Some(number))) => delete_line(service, portal, number),
         (Name::InfoConnectorsLine, Args::Text(Some(number))) => info_line(service, portal, number),
         (Name::SaveSettings | Name::SaveSettingsBotFramework, Args::Settings(given)) => {
@@ -171,7 +202,7 @@ fn target<'a>(service: &'a Service, command: &Command) -> Result<(&'a dyn Connec
 /// The line that a command names; only this portal's own lines are ever looked at.
 fn line_of(service: &Service, portal: &Portal, command: &Command) -> Result<(Line, Settings), Failure> {
     let (connector, number) = target(service, command)?;
-    let db = service.reader().map_err(Failure::Http)?;
+    let db = reader(service)?;
     let Some(line) = directory::line_of(&db, portal.id, connector.name(), &number)? else {
         return Err(not_connected());
     };

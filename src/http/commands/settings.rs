@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Failure, Refused, line_of, not_connected, target};
+use super::{Failure, Refused, line_of, not_connected, reader, target};
 use crate::http::service::Service;
 use crate::portals::boxed::command::Command;
 use crate::portals::boxed::reply;
@@ -21,7 +21,7 @@ pub(super) fn save(
     given: &[(String, Option<String>)],
 ) -> Result<Value, Failure> {
     let (connector, number) = target(service, command)?;
-    let db = service.reader().map_err(Failure::Http)?;
+    let db = reader(service)?;
     let stored = match directory::line_of(&db, portal.id, connector.name(), &number)? {
         Some(line) => directory::settings(&db, line.id)?,
         None => Settings::default(),
@@ -43,12 +43,12 @@ pub(super) fn save(
 /// Only that something is stored; a value never leaves.
 pub(super) fn read_settings(service: &Service, portal: &Portal, command: &Command) -> Result<Value, Failure> {
     let (connector, number) = target(service, command)?;
-    let db = service.reader().map_err(Failure::Http)?;
+    let db = reader(service)?;
     let settings = match directory::line_of(&db, portal.id, connector.name(), &number)? {
         Some(line) => directory::settings(&db, line.id)?,
         None => Settings::default(),
     };
-    let known: BTreeMap<&str, &str> = settings.keys().map(|key| (key, "#HIDDEN#")).collect();
+    let known: BTreeMap<&str, &str> = settings.keys().map(|key| (key, registry::HIDDEN)).collect();
     Ok(reply::ok_result(&json!(known)))
 }
 
@@ -56,13 +56,13 @@ pub(super) fn read_settings(service: &Service, portal: &Portal, command: &Comman
 pub(super) fn authorization(service: &Service, portal: &Portal, command: &Command) -> Result<Value, Failure> {
     let line = ensure_line(service, portal, command)?;
     let (connector, _) = target(service, command)?;
-    let db = service.reader().map_err(Failure::Http)?;
+    let db = reader(service)?;
     let settings = directory::settings(&db, line.id)?;
     let mut form = BTreeMap::new();
     for field in connector.fields() {
         let shown = match settings.get(field.key) {
-            Some(_) if field.secret => "#HIDDEN#".to_owned(),
-            Some(value) => crate::text::clean_html_value(value),
+            Some(_) if field.secret => registry::HIDDEN.to_owned(),
+            Some(value) => reply::printable_setting(value),
             None => continue,
         };
         form.insert(field.key, shown);
@@ -85,7 +85,11 @@ pub(super) fn test(service: &Service, portal: &Portal, command: &Command) -> Res
     connector.test(&settings).map_err(|error| Failure::from(Refused::new(error.code, error.message)))?;
     let Some(protocol) = protocol(&portal.protocol) else { return Err(not_connected()) };
     protocol.test(service.net.as_ref(), portal, connector.name(), &number).map_err(|error| {
-        let why = format!("the portal at {} can't be reached from the connector server: {error}", portal.url);
+        let mut why = format!("the portal at {} can't be reached from the connector server: {error}", portal.url);
+        if !command.domain.is_empty() && command.domain != portal.url {
+            let domain = reply::printable(&command.domain);
+            why = format!("{why}; it says of itself that it is at {domain}: see `trunkline portal move`");
+        }
         Failure::from(Refused::new("PORTAL_UNREACHABLE", why))
     })?;
     // The channel's word counts for the line's state too: a broken line is whole again.
@@ -103,7 +107,7 @@ pub(super) fn register(service: &Service, portal: &Portal, command: &Command) ->
 }
 
 pub(super) fn delete_line(service: &Service, portal: &Portal, number: &str) -> Result<Value, Failure> {
-    let db = service.reader().map_err(Failure::Http)?;
+    let db = reader(service)?;
     let lines = directory::lines_of_portal(&db, portal.id)?;
     drop(db);
     for line in lines.into_iter().filter(|line| line.line == number) {
@@ -113,11 +117,15 @@ pub(super) fn delete_line(service: &Service, portal: &Portal, number: &str) -> R
 }
 
 pub(super) fn delete_connector(service: &Service, portal: &Portal, command: &Command) -> Result<Value, Failure> {
+    // What is not here is as deleted as it can be, a connector of another server included: refusing would keep it at the
+    // portal for ever.
+    if service.factory.get(&command.connector).is_none() {
+        return Ok(reply::ok(&json!({})));
+    }
     let (connector, number) = target(service, command)?;
-    let db = service.reader().map_err(Failure::Http)?;
+    let db = reader(service)?;
     let line = directory::line_of(&db, portal.id, connector.name(), &number)?;
     drop(db);
-    // A line that is gone already is as deleted as it can be.
     if let Some(line) = line {
         remove(service, portal, &line)?;
     }
