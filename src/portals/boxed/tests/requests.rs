@@ -42,9 +42,11 @@ fn a_short_link_of_the_portal_becomes_a_whole_one() {
 /// A message of attaches alone still says something; beside a text they are left out, as links with a preview are.
 #[test]
 fn an_attach_is_read_only_when_there_is_nothing_else() {
-    let old = Value::text(
-        r##"{"ID":1,"COLOR":"#fff","BLOCKS":[{"MESSAGE":"Order \u002217\u0022"},{"LINK":{"NAME":"Pay","LINK":"https://p.test/17"}},{"GRID":[{"NAME":"Sum","VALUE":"5"}]},{"DELIMITER":{"SIZE":200}}]}"##,
-    );
+    let old = Value::text(concat!(
+        r##"{"ID":1,"COLOR":"#fff","BLOCKS":[{"MESSAGE":"Order \u002217\u0022"},"##,
+        r#"{"LINK":{"NAME":"Pay","LINK":"https://p.test/17"}},"#,
+        r#"{"GRID":[{"NAME":"Sum","VALUE":"5"}]},{"DELIMITER":{"SIZE":200}}]}"#,
+    ));
     let new = Value::map([("url", Value::text("https://n.test")), ("title", Value::text("News"))]);
     let text = |text: &str, attachments: Value| {
         let message = Value::map([("text", Value::text(text)), ("attachments", attachments)]);
