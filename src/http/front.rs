@@ -10,8 +10,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::FileTypeExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -26,11 +25,11 @@ use hyper::service::service_fn;
 use hyper::{Method, Version};
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWrite;
-use tokio::net::{TcpListener, TcpSocket, UnixListener};
 use tokio::sync::{Semaphore, watch};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use super::listen::{ACCEPT_PAUSE, Listener, Trouble, listen, name, next};
 use super::watched::{Progress, Stream, Unfarewelled, Watched};
 use super::workers::{Gate, Workers};
 use super::{Request, Response, Side};
@@ -42,13 +41,6 @@ pub use super::workers::Handler;
 const GRACE: Duration = Duration::from_secs(10);
 /// How long a stop waits for a head or a handshake that has begun.
 const HEAD_GRACE: Duration = Duration::from_secs(1);
-/// Connections that may wait to be accepted: a burst of portals that reconnect must not be turned away.
-const BACKLOG: u32 = 1024;
-/// The pause after an accept that failed for want of descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Between two warnings about that.
-const TELL_EVERY: Duration = Duration::from_secs(30);
-
 /// The running front.
 #[derive(Debug)]
 pub struct Front {
@@ -59,11 +51,6 @@ pub struct Front {
     workers: Workers,
     stats: Arc<FrontStats>,
     sockets: Vec<PathBuf>,
-}
-
-enum Listener {
-    Tcp(TcpListener),
-    Unix(UnixListener),
 }
 
 impl Front {
@@ -161,49 +148,6 @@ impl Front {
     }
 }
 
-fn listen(bind: &Bind) -> io::Result<Listener> {
-    match bind {
-        Bind::Tcp(address) => {
-            let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-            // A restart must not wait for the last connections' time to run out.
-            socket.set_reuseaddr(true)?;
-            socket.bind(*address)?;
-            Ok(Listener::Tcp(socket.listen(BACKLOG)?))
-        }
-        Bind::Unix(path) => {
-            clear(path)?;
-            Ok(Listener::Unix(UnixListener::bind(path)?))
-        }
-    }
-}
-
-/// A socket that nobody listens on is what a killed server left behind. Anything else of that name is somebody's file:
-/// a slip in the configuration must not delete it.
-fn clear(path: &Path) -> io::Result<()> {
-    match std::fs::symlink_metadata(path) {
-        Ok(found) if found.file_type().is_socket() => match std::os::unix::net::UnixStream::connect(path) {
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
-            Ok(_) | Err(_) => Ok(()),
-        },
-        Ok(_) => Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file of that name that is no socket")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
-fn name(scheme: &str, listener: &Listener) -> String {
-    match listener {
-        Listener::Tcp(listener) => {
-            listener.local_addr().map_or_else(|_| String::new(), |address| format!("{scheme}://{address}"))
-        }
-        Listener::Unix(listener) => {
-            let address = listener.local_addr().ok();
-            let path = address.as_ref().and_then(|address| address.as_pathname());
-            format!("unix:{}", path.map(|path| path.display().to_string()).unwrap_or_default())
-        }
-    }
-}
-
 struct Shared {
     gate: Gate,
     connections: Arc<Semaphore>,
@@ -247,45 +191,6 @@ async fn accept(
                 sleep(ACCEPT_PAUSE).await;
             }
         }
-    }
-}
-
-/// Accepting that fails: said once a while, not twenty times a second, and said when it is over.
-#[derive(Default)]
-struct Trouble {
-    failed: u64,
-    last: Option<Instant>,
-    told: Option<Instant>,
-}
-
-impl Trouble {
-    fn tell(&mut self, error: &io::Error) {
-        let now = Instant::now();
-        self.failed = self.failed.saturating_add(1);
-        self.last = Some(now);
-        if self.told.is_none_or(|told| now.duration_since(told) >= TELL_EVERY) {
-            self.told = Some(now);
-            log::warn!(attempts = self.failed, error:% = error; "a connection could not be accepted");
-        }
-    }
-
-    /// Descriptors come and go one by one: only a while without failures counts as recovery.
-    fn over(&mut self) {
-        if self.last.is_some_and(|last| last.elapsed() >= 4 * ACCEPT_PAUSE) {
-            log::info!(attempts = self.failed; "connections are accepted again");
-            (self.failed, self.last) = (0, None);
-        }
-    }
-}
-
-async fn next(listener: &Listener) -> io::Result<(Box<dyn Stream>, Option<IpAddr>)> {
-    match listener {
-        Listener::Tcp(listener) => {
-            let (stream, peer) = listener.accept().await?;
-            let _ = stream.set_nodelay(true);
-            Ok((Box::new(stream), Some(peer.ip())))
-        }
-        Listener::Unix(listener) => Ok((Box::new(listener.accept().await?.0), None)),
     }
 }
 
