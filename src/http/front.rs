@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Body, Bytes, Incoming};
-use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use hyper::header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use hyper::service::service_fn;
 use hyper::{Method, Version};
 use hyper_util::rt::TokioIo;
@@ -31,6 +31,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::listen::{ACCEPT_PAUSE, Listener, Trouble, listen, name, next};
 use super::watched::{Progress, Stream, Unfarewelled, Watched};
+use super::worded::Worded;
 use super::workers::{Gate, Workers};
 use super::{Request, Response, Side};
 
@@ -251,6 +252,7 @@ async fn serve(shared: &Shared, stream: impl Stream, from: Source, mut stopped: 
         from.progress.end();
         Ok::<_, Infallible>(response)
     });
+    let stream = Worded::new(stream, Arc::clone(&from.progress), Arc::clone(&shared.stats));
     let connection = hyper::server::conn::http1::Builder::new()
         .half_close(true)
         .max_buf_size(shared.limits.head_max.max(8192))
@@ -273,10 +275,6 @@ async fn serve(shared: &Shared, stream: impl Stream, from: Source, mut stopped: 
         }
     };
     if let Err(error) = served {
-        // These hyper has answered by itself, without a body.
-        if error.is_parse() {
-            shared.stats.reject(if error.is_parse_too_large() { 431 } else { 400 });
-        }
         log::debug!(error:% = error; "a connection ended early");
     }
 }
@@ -323,6 +321,14 @@ async fn read(shared: &Shared, request: hyper::Request<Incoming>, from: &Source)
     if head.method == Method::CONNECT {
         let refused = Response::error(405, "METHOD_NOT_ALLOWED", "this server is no proxy");
         return Err(closing(refused.with("allow", "GET, HEAD, POST")));
+    }
+    // Nothing here looks at the name, but a proxy in front may: it must not be able to read another one than we do.
+    if head.version == Version::HTTP_11 && head.headers.get_all(HOST).iter().count() != 1 {
+        return refuse(400, "FRAMING", "a request names its host once");
+    }
+    if head.headers.get(CONTENT_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        let refused = Response::error(415, "ENCODING_UNSUPPORTED", "bodies are taken as they are, not compressed");
+        return Err(closing(refused.with("accept-encoding", "identity")));
     }
     let mut encodings = head.headers.get_all(TRANSFER_ENCODING).iter();
     let encoding = encodings.next();
