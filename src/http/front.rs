@@ -42,6 +42,9 @@ pub use super::workers::Handler;
 const GRACE: Duration = Duration::from_secs(10);
 /// How long a stop waits for a head or a handshake that has begun.
 const HEAD_GRACE: Duration = Duration::from_secs(1);
+/// Open connections of the admin side.
+const ADMIN_CONNECTIONS: usize = 64;
+
 /// The running front.
 #[derive(Debug)]
 pub struct Front {
@@ -71,11 +74,11 @@ impl Front {
             .enable_all()
             .build()
             .map_err(failed("the front's thread can't be set up"))?;
-        let open = |bind: &Bind| {
+        let open = |bind: &Bind, side: Side| {
             let _inside = runtime.enter();
-            listen(bind).map_err(failed(&format!("{bind} can't be listened on")))
+            listen(bind, side).map_err(failed(&format!("{bind} can't be listened on")))
         };
-        let (public_listener, admin_listener) = (open(public)?, open(admin)?);
+        let (public_listener, admin_listener) = (open(public, Side::Public)?, open(admin, Side::Admin)?);
         let scheme = if tls.is_some() { "https" } else { "http" };
         let (public_name, admin_name) = (name(scheme, &public_listener), name("http", &admin_listener));
         let stats = Arc::new(FrontStats::default());
@@ -85,6 +88,7 @@ impl Front {
         let shared = Arc::new(Shared {
             gate,
             connections: Arc::new(Semaphore::new(limits.max_connections)),
+            admin: Arc::new(Semaphore::new(ADMIN_CONNECTIONS)),
             limits,
             stats: Arc::clone(&stats),
             busy: busy(),
@@ -98,8 +102,12 @@ impl Front {
                 accept(Arc::clone(&shared), public_listener, Side::Public, acceptor, stopped).await;
                 let _ = admin.await;
                 // Every connection holds a permit: all back means all done.
-                let all = u32::try_from(shared.limits.max_connections).unwrap_or(u32::MAX);
-                let _ = timeout(GRACE, shared.connections.acquire_many(all)).await;
+                let all = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+                let _ = timeout(GRACE, async {
+                    let _ = shared.connections.acquire_many(all(shared.limits.max_connections)).await;
+                    let _ = shared.admin.acquire_many(all(ADMIN_CONNECTIONS)).await;
+                })
+                .await;
             });
         });
         let sockets = [public, admin]
@@ -152,6 +160,8 @@ impl Front {
 struct Shared {
     gate: Gate,
     connections: Arc<Semaphore>,
+    /// A flood of the public side must not hide what is going on from the administrator.
+    admin: Arc<Semaphore>,
     limits: Limits,
     stats: Arc<FrontStats>,
     busy: String,
@@ -204,7 +214,8 @@ fn admit(
     mut stopped: watch::Receiver<bool>,
 ) {
     let shared = Arc::clone(shared);
-    let Ok(permit) = Arc::clone(&shared.connections).try_acquire_owned() else {
+    let room = if side == Side::Public { &shared.connections } else { &shared.admin };
+    let Ok(permit) = Arc::clone(room).try_acquire_owned() else {
         shared.stats.refused.fetch_add(1, Ordering::Relaxed);
         if tls.is_none() {
             // One try, without waiting: a refused client must cost nothing.

@@ -13,7 +13,7 @@ use std::time::Duration;
 pub struct Limits {
     /// Threads of the pool.
     pub workers: usize,
-    /// Open connections of both ports.
+    /// Open connections of the public side.
     pub max_connections: usize,
     /// Bytes of a body.
     pub max_body: usize,

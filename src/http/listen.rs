@@ -1,15 +1,17 @@
 //! The listening sockets of both sides: opening them, taking connections, saying that none can be taken. Beside `front`
 //! and `watched` the only file that knows of asynchronous input and output.
 
+use std::fs::Permissions;
 use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
 use tokio::time::Instant;
 
+use super::Side;
 use super::limits::Bind;
 use super::watched::Stream;
 
@@ -27,7 +29,7 @@ pub(super) enum Listener {
 }
 
 /// Opens a port.
-pub(super) fn listen(bind: &Bind) -> io::Result<Listener> {
+pub(super) fn listen(bind: &Bind, side: Side) -> io::Result<Listener> {
     match bind {
         Bind::Tcp(address) => {
             let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
@@ -38,7 +40,12 @@ pub(super) fn listen(bind: &Bind) -> io::Result<Listener> {
         }
         Bind::Unix(path) => {
             clear(path)?;
-            Ok(Listener::Unix(UnixListener::bind(path)?))
+            let listener = UnixListener::bind(path)?;
+            // Public means what a port on loopback would: anybody on this machine, such as a proxy with a user of its own.
+            // The admin side is for its user and group.
+            let mode = if side == Side::Public { 0o666 } else { 0o660 };
+            std::fs::set_permissions(path, Permissions::from_mode(mode))?;
+            Ok(Listener::Unix(listener))
         }
     }
 }
