@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crossbeam_channel::bounded;
 
+use super::limits::FrontStats;
 use super::{Request, Response, Side, commands, health, hook};
 use crate::channels::Factory;
 use crate::clock::Clock;
@@ -37,6 +38,8 @@ pub struct Service {
     pub metrics: Metrics,
     /// How long a request waits for its commit.
     pub commit_wait: Duration,
+    /// Figures of the ports; known once they are open.
+    pub front: std::sync::OnceLock<Arc<FrontStats>>,
     /// What webhook addresses begin with; known once the ports are open.
     pub public_url: std::sync::OnceLock<String>,
 }

@@ -31,6 +31,8 @@ mod commands;
 mod fine_print;
 // The front against slow, broken and hostile clients.
 mod front;
+// The program's ports: routes, statuses, sockets, figures.
+mod ports;
 // The front on the wire: framing, resets, deadlines, each as bytes.
 mod wire;
 // A real PHP as the portal.
