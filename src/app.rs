@@ -238,12 +238,18 @@ impl App {
             dispatcher: dispatcher_bell.clone(),
             metrics: metrics.clone(),
             commit_wait: config.http.commit_wait,
+            front: std::sync::OnceLock::new(),
             public_url: std::sync::OnceLock::new(),
         });
         // The ports come first: a wrong address is the commonest mistake and nothing has been posted yet.
         let front = front(config, &service)?;
-        let url = config.public_url.clone().unwrap_or_else(|| front.public_addr());
+        // Not the configured port, which may be 0.
+        let url = match (&config.public_url, &config.listen) {
+            (None, Listen::Tcp(_)) => front.public_addr(),
+            (Some(_), _) | (None, Listen::Unix(_)) => public_url(config),
+        };
         let _ = service.public_url.set(url);
+        let _ = service.front.set(Arc::clone(front.stats()));
 
         let parts =
             sender::Parts { store: store.clone(), writer: writer.clone(), clock: Arc::clone(&clock), net, metrics };

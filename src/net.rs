@@ -119,21 +119,6 @@ pub trait Net: Debug + Send + Sync {
     fn call(&self, call: Call) -> Result<Answer, NetError>;
 }
 
-impl Call {
-    /// A call that only asks whether an address that came in a message may be reached and answers at all.
-    pub fn probe(url: &str) -> Self {
-        Self {
-            method: "GET",
-            url: url.to_owned(),
-            headers: Vec::new(),
-            body: Vec::new(),
-            reach: Reach::Learned,
-            timeout: Duration::from_secs(10),
-            answer_max_bytes: 64 * 1024,
-        }
-    }
-}
-
 /// Connecting has its own limit: an address that swallows packets must not hold a worker for the whole time.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Agents kept, one for each host: a shared one falls to 50 posts a second with 1,000 hosts (`limits.md` D).

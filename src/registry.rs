@@ -17,6 +17,9 @@ use crate::store::{Tx, WriteError, Writer, directory};
 /// Rows moved to dead letters in one command when a line is removed.
 const STEP: usize = 500;
 
+/// What a form shows instead of a secret that is stored.
+pub const HIDDEN: &str = "#HIDDEN#";
+
 /// A fresh hash: 256 random bits in hex.
 pub fn new_hash() -> String {
     use std::fmt::Write;
@@ -44,13 +47,14 @@ pub struct Connected {
 }
 
 /// Joins what a portal's form or the command line gives with what is stored. `None` is an untouched or emptied field:
-/// a visible one is cleared, a hidden one keeps its value (`portal-box.md` §3.5). Unknown keys are ignored: newer
-/// portals send more.
+/// a visible one is cleared, a hidden one keeps its value, and so does one that comes back as the placeholder it was
+/// shown as (`portal-box.md` §3.5). Unknown keys are ignored: newer portals send more.
 pub fn merge(connector: &dyn Connector, stored: &Settings, given: &[(String, Option<String>)]) -> Settings {
     let mut merged = stored.clone();
     for (key, value) in given {
         let Some(field) = connector.fields().iter().find(|field| field.key == key) else { continue };
         match value.as_deref().map(str::trim) {
+            Some(HIDDEN) => (),
             Some(value) if !value.is_empty() => merged.set(field.key, value),
             Some(_) | None if field.visible => merged.remove(field.key),
             Some(_) | None => (),

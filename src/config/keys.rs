@@ -124,7 +124,7 @@ pub static KEYS: &[Key] = &[
         "http.max_connections",
         Kind::Count(1, 100_000, |draft, value| draft.config.http.max_connections = value),
         Some("8192"),
-        "Open connections of both sides; further ones wait until one closes.",
+        "Open connections of the public side; a further one is answered 503 and closed.",
     ),
     key(
         "http.max_body",

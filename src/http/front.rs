@@ -10,8 +10,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::FileTypeExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,17 +20,18 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Body, Bytes, Incoming};
-use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use hyper::header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use hyper::service::service_fn;
 use hyper::{Method, Version};
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWrite;
-use tokio::net::{TcpListener, TcpSocket, UnixListener};
 use tokio::sync::{Semaphore, watch};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use super::listen::{ACCEPT_PAUSE, Listener, Trouble, listen, name, next};
 use super::watched::{Progress, Stream, Unfarewelled, Watched};
+use super::worded::Worded;
 use super::workers::{Gate, Workers};
 use super::{Request, Response, Side};
 
@@ -42,12 +42,8 @@ pub use super::workers::Handler;
 const GRACE: Duration = Duration::from_secs(10);
 /// How long a stop waits for a head or a handshake that has begun.
 const HEAD_GRACE: Duration = Duration::from_secs(1);
-/// Connections that may wait to be accepted: a burst of portals that reconnect must not be turned away.
-const BACKLOG: u32 = 1024;
-/// The pause after an accept that failed for want of descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Between two warnings about that.
-const TELL_EVERY: Duration = Duration::from_secs(30);
+/// Open connections of the admin side.
+const ADMIN_CONNECTIONS: usize = 64;
 
 /// The running front.
 #[derive(Debug)]
@@ -59,11 +55,6 @@ pub struct Front {
     workers: Workers,
     stats: Arc<FrontStats>,
     sockets: Vec<PathBuf>,
-}
-
-enum Listener {
-    Tcp(TcpListener),
-    Unix(UnixListener),
 }
 
 impl Front {
@@ -83,11 +74,11 @@ impl Front {
             .enable_all()
             .build()
             .map_err(failed("the front's thread can't be set up"))?;
-        let open = |bind: &Bind| {
+        let open = |bind: &Bind, side: Side| {
             let _inside = runtime.enter();
-            listen(bind).map_err(failed(&format!("{bind} can't be listened on")))
+            listen(bind, side).map_err(failed(&format!("{bind} can't be listened on")))
         };
-        let (public_listener, admin_listener) = (open(public)?, open(admin)?);
+        let (public_listener, admin_listener) = (open(public, Side::Public)?, open(admin, Side::Admin)?);
         let scheme = if tls.is_some() { "https" } else { "http" };
         let (public_name, admin_name) = (name(scheme, &public_listener), name("http", &admin_listener));
         let stats = Arc::new(FrontStats::default());
@@ -97,6 +88,7 @@ impl Front {
         let shared = Arc::new(Shared {
             gate,
             connections: Arc::new(Semaphore::new(limits.max_connections)),
+            admin: Arc::new(Semaphore::new(ADMIN_CONNECTIONS)),
             limits,
             stats: Arc::clone(&stats),
             busy: busy(),
@@ -110,8 +102,12 @@ impl Front {
                 accept(Arc::clone(&shared), public_listener, Side::Public, acceptor, stopped).await;
                 let _ = admin.await;
                 // Every connection holds a permit: all back means all done.
-                let all = u32::try_from(shared.limits.max_connections).unwrap_or(u32::MAX);
-                let _ = timeout(GRACE, shared.connections.acquire_many(all)).await;
+                let all = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+                let _ = timeout(GRACE, async {
+                    let _ = shared.connections.acquire_many(all(shared.limits.max_connections)).await;
+                    let _ = shared.admin.acquire_many(all(ADMIN_CONNECTIONS)).await;
+                })
+                .await;
             });
         });
         let sockets = [public, admin]
@@ -161,52 +157,11 @@ impl Front {
     }
 }
 
-fn listen(bind: &Bind) -> io::Result<Listener> {
-    match bind {
-        Bind::Tcp(address) => {
-            let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-            // A restart must not wait for the last connections' time to run out.
-            socket.set_reuseaddr(true)?;
-            socket.bind(*address)?;
-            Ok(Listener::Tcp(socket.listen(BACKLOG)?))
-        }
-        Bind::Unix(path) => {
-            clear(path)?;
-            Ok(Listener::Unix(UnixListener::bind(path)?))
-        }
-    }
-}
-
-/// A socket that nobody listens on is what a killed server left behind. Anything else of that name is somebody's file:
-/// a slip in the configuration must not delete it.
-fn clear(path: &Path) -> io::Result<()> {
-    match std::fs::symlink_metadata(path) {
-        Ok(found) if found.file_type().is_socket() => match std::os::unix::net::UnixStream::connect(path) {
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
-            Ok(_) | Err(_) => Ok(()),
-        },
-        Ok(_) => Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file of that name that is no socket")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
-fn name(scheme: &str, listener: &Listener) -> String {
-    match listener {
-        Listener::Tcp(listener) => {
-            listener.local_addr().map_or_else(|_| String::new(), |address| format!("{scheme}://{address}"))
-        }
-        Listener::Unix(listener) => {
-            let address = listener.local_addr().ok();
-            let path = address.as_ref().and_then(|address| address.as_pathname());
-            format!("unix:{}", path.map(|path| path.display().to_string()).unwrap_or_default())
-        }
-    }
-}
-
 struct Shared {
     gate: Gate,
     connections: Arc<Semaphore>,
+    /// A flood of the public side must not hide what is going on from the administrator.
+    admin: Arc<Semaphore>,
     limits: Limits,
     stats: Arc<FrontStats>,
     busy: String,
@@ -250,45 +205,6 @@ async fn accept(
     }
 }
 
-/// Accepting that fails: said once a while, not twenty times a second, and said when it is over.
-#[derive(Default)]
-struct Trouble {
-    failed: u64,
-    last: Option<Instant>,
-    told: Option<Instant>,
-}
-
-impl Trouble {
-    fn tell(&mut self, error: &io::Error) {
-        let now = Instant::now();
-        self.failed = self.failed.saturating_add(1);
-        self.last = Some(now);
-        if self.told.is_none_or(|told| now.duration_since(told) >= TELL_EVERY) {
-            self.told = Some(now);
-            log::warn!(attempts = self.failed, error:% = error; "a connection could not be accepted");
-        }
-    }
-
-    /// Descriptors come and go one by one: only a while without failures counts as recovery.
-    fn over(&mut self) {
-        if self.last.is_some_and(|last| last.elapsed() >= 4 * ACCEPT_PAUSE) {
-            log::info!(attempts = self.failed; "connections are accepted again");
-            (self.failed, self.last) = (0, None);
-        }
-    }
-}
-
-async fn next(listener: &Listener) -> io::Result<(Box<dyn Stream>, Option<IpAddr>)> {
-    match listener {
-        Listener::Tcp(listener) => {
-            let (stream, peer) = listener.accept().await?;
-            let _ = stream.set_nodelay(true);
-            Ok((Box::new(stream), Some(peer.ip())))
-        }
-        Listener::Unix(listener) => Ok((Box::new(listener.accept().await?.0), None)),
-    }
-}
-
 fn admit(
     shared: &Arc<Shared>,
     mut stream: Box<dyn Stream>,
@@ -298,7 +214,8 @@ fn admit(
     mut stopped: watch::Receiver<bool>,
 ) {
     let shared = Arc::clone(shared);
-    let Ok(permit) = Arc::clone(&shared.connections).try_acquire_owned() else {
+    let room = if side == Side::Public { &shared.connections } else { &shared.admin };
+    let Ok(permit) = Arc::clone(room).try_acquire_owned() else {
         shared.stats.refused.fetch_add(1, Ordering::Relaxed);
         if tls.is_none() {
             // One try, without waiting: a refused client must cost nothing.
@@ -346,6 +263,7 @@ async fn serve(shared: &Shared, stream: impl Stream, from: Source, mut stopped: 
         from.progress.end();
         Ok::<_, Infallible>(response)
     });
+    let stream = Worded::new(stream, Arc::clone(&from.progress), Arc::clone(&shared.stats));
     let connection = hyper::server::conn::http1::Builder::new()
         .half_close(true)
         .max_buf_size(shared.limits.head_max.max(8192))
@@ -368,10 +286,6 @@ async fn serve(shared: &Shared, stream: impl Stream, from: Source, mut stopped: 
         }
     };
     if let Err(error) = served {
-        // These hyper has answered by itself, without a body.
-        if error.is_parse() {
-            shared.stats.reject(if error.is_parse_too_large() { 431 } else { 400 });
-        }
         log::debug!(error:% = error; "a connection ended early");
     }
 }
@@ -385,24 +299,25 @@ async fn stopping(stopped: &mut watch::Receiver<bool>) {
 async fn answer(shared: &Shared, request: hyper::Request<Incoming>, from: &Source) -> hyper::Response<Full<Bytes>> {
     // HTTP/1.0 asks to keep a connection in a way that proxies pass on by mistake; portals of that age read to the end.
     let close = request.headers().contains_key(TRANSFER_ENCODING) || request.version() == Version::HTTP_10;
-    let mut response = match read(shared, request, from).await {
-        Ok(request) => {
-            if let Some(answered) = shared.gate.give(request) {
-                answered.await.unwrap_or_else(|_| {
-                    closing(Response::error(503, "STOPPING", "the server is stopping").with("retry-after", "5"))
-                })
-            } else {
-                shared.stats.overloaded.fetch_add(1, Ordering::Relaxed);
-                Response::error(503, "OVERLOADED", "too many requests at once").with("retry-after", "1")
-            }
-        }
-        Err(response) => {
-            shared.stats.reject(response.status);
-            response
-        }
+    let path = request.uri().path().to_owned();
+    let mut response = match handled(shared, request, from).await {
+        Ok(response) => response,
+        Err(response) => super::service::refused(&path, response),
     };
     response.close |= close;
     write(response)
+}
+
+/// The handler's answer; the front's own for what did not get so far.
+async fn handled(shared: &Shared, request: hyper::Request<Incoming>, from: &Source) -> Result<Response, Response> {
+    let request = read(shared, request, from).await.inspect_err(|response| shared.stats.reject(response.status))?;
+    let Some(answered) = shared.gate.give(request) else {
+        shared.stats.overloaded.fetch_add(1, Ordering::Relaxed);
+        return Err(Response::error(503, "OVERLOADED", "too many requests at once").with("retry-after", "1"));
+    };
+    answered
+        .await
+        .map_err(|_| closing(Response::error(503, "STOPPING", "the server is stopping").with("retry-after", "5")))
 }
 
 fn closing(mut response: Response) -> Response {
@@ -417,6 +332,14 @@ async fn read(shared: &Shared, request: hyper::Request<Incoming>, from: &Source)
     if head.method == Method::CONNECT {
         let refused = Response::error(405, "METHOD_NOT_ALLOWED", "this server is no proxy");
         return Err(closing(refused.with("allow", "GET, HEAD, POST")));
+    }
+    // Nothing here looks at the name, but a proxy in front may: it must not be able to read another one than we do.
+    if head.version == Version::HTTP_11 && head.headers.get_all(HOST).iter().count() != 1 {
+        return refuse(400, "FRAMING", "a request names its host once");
+    }
+    if head.headers.get(CONTENT_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        let refused = Response::error(415, "ENCODING_UNSUPPORTED", "bodies are taken as they are, not compressed");
+        return Err(closing(refused.with("accept-encoding", "identity")));
     }
     let mut encodings = head.headers.get_all(TRANSFER_ENCODING).iter();
     let encoding = encodings.next();

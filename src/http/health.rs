@@ -7,12 +7,13 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 
 use super::Response;
+use super::limits::FrontStats;
 use super::service::Service;
-use crate::store::counters;
+use crate::store::counters::{self, Direction};
 
 /// Room on the disk below which the server says it is not ready.
 const ROOM_MIN_BYTES: u64 = 64 * 1024 * 1024;
@@ -81,9 +82,35 @@ pub(super) fn metrics(service: &Service) -> Response {
     }
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Status {
+    status: u32,
+}
+
+/// The three that the sum is made of are there from the start, at 0, for every connector: a counter that appears with its
+/// first count has no rate.
+fn zeros(service: &Service) -> impl Iterator<Item = Labels> {
+    let ids = service.factory.iter().flat_map(|connector| {
+        let virtuals = connector.virtuals().iter().map(|channel| channel.id);
+        std::iter::once(connector.name()).chain(virtuals)
+    });
+    ids.flat_map(|connector| {
+        [Direction::In, Direction::Out].map(|direction| Labels {
+            connector: connector.to_owned(),
+            direction: direction.as_str().to_owned(),
+            class: String::new(),
+        })
+    })
+}
+
 fn collect(service: &Service, db: &rusqlite::Connection, registry: &mut Registry) -> rusqlite::Result<()> {
     for name in ["accepted", "confirmed", "dead", "replayed", "repeated", "maybe_twice", "status_missing"] {
         let family = Family::<Labels, prometheus_client::metrics::counter::Counter>::default();
+        if matches!(name, "accepted" | "confirmed" | "dead") {
+            for labels in zeros(service) {
+                drop(family.get_or_create(&labels));
+            }
+        }
         for row in counters::all(db)?.into_iter().filter(|row| row.name == name) {
             let labels = Labels { connector: row.connector, direction: row.direction, class: row.class };
             family.get_or_create(&labels).inc_by(u64::try_from(row.value).unwrap_or(0));
@@ -116,9 +143,30 @@ fn collect(service: &Service, db: &rusqlite::Connection, registry: &mut Registry
     registry.register("delivery_seconds", "Commit to the portal's confirmation", service.metrics.delivery.clone());
     registry.register("commit_seconds", "Begin to end of a commit", stats.commit_seconds.clone());
     registry.register("commit_group_size", "Commands committed together", stats.group_size.clone());
+    if let Some(front) = service.front.get() {
+        collect_front(front, registry);
+    }
     let info = prometheus_client::metrics::info::Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
     registry.register("build", "The program", info);
     Ok(())
+}
+
+/// What the ports turn away before a handler sees it.
+fn collect_front(front: &FrontStats, registry: &mut Registry) {
+    let gauge = |value: &std::sync::atomic::AtomicUsize| {
+        ConstGauge::new(i64::try_from(value.load(Ordering::Relaxed)).unwrap_or(i64::MAX))
+    };
+    registry.register("http_connections", "Connections open now", gauge(&front.open));
+    registry.register("http_waiting_bytes", "Bytes of bodies that wait for a worker", gauge(&front.waiting));
+    let count = |value: &std::sync::atomic::AtomicU64| ConstCounter::new(value.load(Ordering::Relaxed));
+    registry.register("http_connections_refused", "Connections above the cap", count(&front.refused));
+    registry.register("http_overloaded", "Requests answered 503 because too much waited", count(&front.overloaded));
+    registry.register("http_truncated", "Requests whose body ended early", count(&front.truncated));
+    let family = Family::<Status, prometheus_client::metrics::counter::Counter>::default();
+    for (status, count) in front.rejected() {
+        family.get_or_create(&Status { status: u32::from(status) }).inc_by(count);
+    }
+    registry.register("http_rejected", "Requests turned away before a handler, by status", family);
 }
 
 fn help(name: &str) -> &'static str {

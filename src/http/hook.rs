@@ -64,7 +64,18 @@ fn find(service: &Service, hash: &str) -> Result<Option<Found>, Response> {
     })
 }
 
+/// Platforms send JSON or a form and say so. What calls itself something else comes from no platform: a page in a
+/// browser, say, which may send a text to any address without asking.
+fn is_taken(content_type: &str) -> bool {
+    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let forms = ["", "application/json", "text/json", "application/x-www-form-urlencoded", "multipart/form-data"];
+    forms.contains(&kind.as_str()) || (kind.starts_with("application/") && kind.ends_with("+json"))
+}
+
 fn take(service: &Service, request: &Request, connector: &dyn Connector, found: &Found) -> Response {
+    if !is_taken(request.header("content-type").unwrap_or_default()) {
+        return Response::error(415, "TYPE_UNSUPPORTED", "webhooks are JSON or forms");
+    }
     let hook = Webhook {
         method: request.method.clone(),
         query: url::form_urlencoded::parse(request.query.as_bytes()).into_owned().collect(),

@@ -13,7 +13,7 @@ use std::time::Duration;
 pub struct Limits {
     /// Threads of the pool.
     pub workers: usize,
-    /// Open connections of both ports.
+    /// Open connections of the public side.
     pub max_connections: usize,
     /// Bytes of a body.
     pub max_body: usize,
@@ -97,7 +97,7 @@ pub struct FrontStats {
 }
 
 /// The statuses with which the front itself turns requests away.
-const REJECTED: [u16; 7] = [400, 405, 408, 411, 413, 414, 431];
+const REJECTED: [u16; 8] = [400, 405, 408, 411, 413, 414, 415, 431];
 
 impl FrontStats {
     /// How many requests were turned away, by status.

@@ -1,4 +1,4 @@
-//! The open ports. `front` frames requests (hyper; with `watched` the only asynchronous files), `workers` runs
+//! The open ports. `front` frames requests (hyper; with `listen`, `watched` and `worded` the only asynchronous files), `workers` runs
 //! handlers on a synchronous pool; handlers are functions from our own [`Request`] to our own [`Response`].
 
 mod commands;
@@ -6,9 +6,11 @@ pub mod front;
 mod health;
 mod hook;
 mod limits;
+mod listen;
 pub mod service;
 pub mod tls;
 mod watched;
+mod worded;
 mod workers;
 
 use std::net::IpAddr;

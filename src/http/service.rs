@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crossbeam_channel::bounded;
 
+use super::limits::FrontStats;
 use super::{Request, Response, Side, commands, health, hook};
 use crate::channels::Factory;
 use crate::clock::Clock;
@@ -37,8 +38,18 @@ pub struct Service {
     pub metrics: Metrics,
     /// How long a request waits for its commit.
     pub commit_wait: Duration,
+    /// Figures of the ports; known once they are open.
+    pub front: std::sync::OnceLock<Arc<FrontStats>>,
     /// What webhook addresses begin with; known once the ports are open.
     pub public_url: std::sync::OnceLock<String>,
+}
+
+/// Where boxed portals call.
+const PORTAL: &str = "/imwebhook/portal.php";
+
+/// An answer of the front itself, for a request that was not even read, in the words of that path.
+pub(super) fn refused(path: &str, response: Response) -> Response {
+    if path == PORTAL { commands::in_portals_words(response) } else { response }
 }
 
 impl Service {
@@ -47,7 +58,7 @@ impl Service {
         let path = request.path.as_str();
         match request.side {
             Side::Public => match path {
-                "/imwebhook/portal.php" => only(request, &["POST"], || commands::portal(self, request)),
+                PORTAL => only(request, &["POST"], || commands::portal(self, request)),
                 "/imwebhook" | "/imwebhook/" => hook::by_query(self, request),
                 "/healthz" => only(request, &["GET", "HEAD"], health::healthz),
                 _ => match path.strip_prefix("/imwebhook/h/") {

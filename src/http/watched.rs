@@ -1,5 +1,6 @@
 //! The bytes of one connection, below TLS: deadlines by what the connection is doing, and a peer that is gone looks like
-//! one that has said everything. Beside `front` the only file that knows of asynchronous input and output.
+//! one that has said everything. Beside `front`, `listen` and `worded` the only file that knows of asynchronous input and
+//! output.
 //!
 //! It lies below TLS because resets and full send buffers happen there. Above, a reset behind the last byte would end
 //! the handshake that came with it, and an answer that waits in the TLS layer would have no deadline.

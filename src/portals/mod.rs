@@ -6,7 +6,7 @@ use std::fmt::{self, Debug};
 use std::time::Duration;
 
 use crate::message::Body;
-use crate::net::{Net, NetError};
+use crate::net::{Net, NetError, Reach};
 use crate::records::Portal;
 
 /// Several queue rows of one line for one virtual connector that travel in one request. All bodies ask for the same
@@ -100,12 +100,27 @@ impl fmt::Display for PortalError {
             Self::Rubbish { status, .. } => {
                 write!(f, "the portal answered {status} and not in the protocol")
             }
-            Self::Refused { code } => write!(f, "the portal refused with `{code}`"),
+            Self::Refused { code } => {
+                write!(f, "the portal refused with `{code}`")?;
+                meaning(code).map_or(Ok(()), |meaning| write!(f, ": {meaning}"))
+            }
         }
     }
 }
 
 impl std::error::Error for PortalError {}
+
+/// What lies behind a portal's code, where its own word does not say it (`portal-box.md` §4.6).
+fn meaning(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "LICENCE_ERROR" => "its licence key is not the one it is registered with here",
+        "HASH_EMPTY" => "the request did not arrive whole; a redirect or a limit of its web server may be in the way",
+        "NOT_ACTIVE_LINE" => "the connector is not switched on for that line there",
+        "IMCONNECTOR_NO_CORRECT_PROVIDER" => "its version has no such connector",
+        "MODULE_NOT_INSTALLED" => "its module `imconnector` is not installed",
+        _ => return None,
+    })
+}
 
 /// One way to talk to portals.
 pub trait Protocol: Debug + Send + Sync {
@@ -119,7 +134,9 @@ pub trait Protocol: Debug + Send + Sync {
         packet: &Packet,
         timeout: Duration,
     ) -> Result<Receipt, PortalError>;
-    /// Asks the portal for a sign of life that proves its key.
+    /// Asks whether a portal with this key answers at its address, about no line. `reach` says who chose the address.
+    fn knock(&self, net: &dyn Net, portal: &Portal, reach: Reach) -> Result<(), PortalError>;
+    /// The same for one line of one connector.
     fn test(&self, net: &dyn Net, portal: &Portal, connector: &str, line: &str) -> Result<(), PortalError>;
     /// The portal sends `setStatusDelivered` of its own (box below 21).
     fn confirms_by_status(&self, portal: &Portal) -> bool;

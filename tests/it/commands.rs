@@ -20,16 +20,21 @@ pub const OFF: &str = "[bot_framework]\nauthentication = \"off\"\n[network]\nall
 const APP: &str = "11111111-2222-3333-4444-555555555555";
 
 /// A house with one portal, registered but not connected.
-struct House {
-    place: Place,
-    server: Server,
-    portal: Identity,
-    ear: Ear,
+pub struct House {
+    pub place: Place,
+    pub server: Server,
+    pub portal: Identity,
+    pub ear: Ear,
 }
 
 fn house(version: &str) -> House {
+    house_with(version, OFF)
+}
+
+/// A house whose server is configured so.
+pub fn house_with(version: &str, config: &str) -> House {
     let ear = Ear::start();
-    let place = Place::new(OFF);
+    let place = Place::new(config);
     let licence = place.path("licence");
     place.run(&[
         "portal",
@@ -47,7 +52,7 @@ fn house(version: &str) -> House {
 }
 
 /// Posts as a portal of 2017 does: HTTP/1.0, head and body in two writes, reads to the end of the stream.
-fn post(server: &Server, body: &str) -> Json {
+pub fn post(server: &Server, body: &str) -> Json {
     let mut stream = TcpStream::connect(server.public.trim_start_matches("http://")).unwrap();
     write_request(&mut stream, body);
     let mut answer = String::new();
@@ -58,7 +63,7 @@ fn post(server: &Server, body: &str) -> Json {
     serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"))
 }
 
-fn write_request(stream: &mut TcpStream, body: &str) {
+pub fn write_request(stream: &mut TcpStream, body: &str) {
     // Without it a reset throws away what the client's own kernel still holds back.
     stream.set_nodelay(true).unwrap();
     let head = format!(
@@ -72,11 +77,11 @@ fn write_request(stream: &mut TcpStream, body: &str) {
 }
 
 impl House {
-    fn call(&self, command: &str, args: Vec<Value>) -> Json {
+    pub fn call(&self, command: &str, args: Vec<Value>) -> Json {
         post(&self.server, &self.portal.command(command, "botframework", Some("7"), args))
     }
 
-    fn save(&self) -> Json {
+    pub fn save(&self) -> Json {
         let settings = [
             ("bot_handle", Value::text("shop")),
             ("app_id", Value::text(APP)),
@@ -88,7 +93,7 @@ impl House {
     }
 
     /// Connects and lets a customer write, so that the chat is known.
-    fn connect(&self, channel: &Channel) -> String {
+    pub fn connect(&self, channel: &Channel) -> String {
         assert_eq!(self.save()["OK"], true);
         let form = self.call("getAuthorizationInformation", vec![]);
         let url = form["DATA"]["RESULT"]["URL_WEBHOOK"].as_str().unwrap().to_owned();
@@ -99,7 +104,7 @@ impl House {
         path
     }
 
-    fn said(&self, message_id: i64, text: &str) -> String {
+    pub fn said(&self, message_id: i64, text: &str) -> String {
         let message = Value::map([
             ("im", Value::map([("chat_id", Value::Int(113)), ("message_id", Value::Int(message_id))])),
             (
@@ -145,7 +150,7 @@ impl Channel {
         channel
     }
 
-    fn count(&self, mark: &str) -> usize {
+    pub fn count(&self, mark: &str) -> usize {
         self.heard.lock().unwrap().iter().filter(|line| line.contains(mark)).count()
     }
 }

@@ -13,9 +13,6 @@
     reason = "tests say what they expect by unwrapping; clippy.toml reaches only functions marked as tests"
 )]
 
-// The command line: help, exit codes, results of the commands that need no store.
-// README and help texts: every command they show can be typed.
-// Promise 5: the program killed at random moments under load.
 // What the others share.
 mod support;
 // Queue, sender and box protocol on a manual clock: order, independence, blocks, confirmations.
@@ -34,8 +31,12 @@ mod crash;
 mod docs;
 // A boxed portal's commands against the running program.
 mod commands;
+// The fine print of the box protocol: every reply's shape, every version's ways, what is refused.
+mod fine_print;
 // The front against slow, broken and hostile clients.
 mod front;
+// The program's ports: routes, statuses, sockets, figures.
+mod ports;
 // The front on the wire: framing, resets, deadlines, each as bytes.
 mod wire;
 // A real PHP as the portal.

@@ -1,23 +1,30 @@
 //! A real PHP as the portal: what its `serialize`, `md5` and `http_build_query` make is read here, what we make is read by
-//! its `unserialize`. Left out, and said so, where PHP is not installed.
+//! its `unserialize`, and both talk to the running program. Left out, and said so, where PHP is not installed.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use trunkline::ids::PortalId;
 use trunkline::message::{Body, Chat, FileLink, Incoming, IncomingKind, Notice, OutgoingKind, PortalRef, Route, User};
 use trunkline::portals::boxed::command::{Args, Command as PortalCommand, Name, decode};
 use trunkline::portals::boxed::{key_md5, licence_id, push};
 use trunkline::records::Portal;
 
+use crate::commands::{Channel, OFF};
+use crate::crash::activity;
+use crate::support::http::Client;
+use crate::support::program::{Place, Server};
+use crate::support::until;
+
 const KEY: &str = "TEST-LICENCE-KEY-0001";
+const PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/portal.php");
 
 /// Runs the peer; `None` without PHP.
 fn php(args: &[&str], input: &str) -> Option<Json> {
-    let peer = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/portal.php");
     let mut child = match Command::new("php")
-        .arg(peer)
+        .arg(PEER)
         .args(args)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -120,3 +127,108 @@ fn what_we_push_is_read_by_php() {
         }
     }
 }
+
+/// PHP's own web server as the portal's; killed when dropped.
+struct Endpoint {
+    child: Child,
+    url: String,
+    place: Place,
+}
+
+impl Endpoint {
+    fn start(place: Place, server: &Server, version: &str) -> Option<Self> {
+        let mut command = Command::new("php");
+        command.args(["-S", "127.0.0.1:0", PEER]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.env("SERVER", &server.public).env("VERSION", version).env("LOG", place.path("pushes"));
+        let Ok(mut child) = command.spawn() else {
+            println!("left out: php can't be run");
+            return None;
+        };
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        log.read_line(&mut line).unwrap();
+        let url = line.split_once('(').and_then(|(_, rest)| rest.split_once(')')).expect(&line).0.to_owned();
+        // A full pipe would stop it.
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        Some(Self { child, url, place })
+    }
+
+    /// What was pushed, as PHP reads it.
+    fn pushes(&self, command: &str) -> Vec<Json> {
+        let log = std::fs::read_to_string(self.place.path("pushes")).unwrap_or_default();
+        let all = log.lines().filter_map(|line| serde_json::from_str::<Json>(line).ok());
+        all.filter(|push| push["command"] == command).collect()
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A portal of each kind from the first look at its page to the deletion of its line: `portal-box-observed.md` §4 to §6
+/// with both sides real.
+#[test]
+fn a_portal_in_php_lives_with_the_program() {
+    for version in ["17.0.14", "20.0.75", "23.100.0"] {
+        let place = Place::new(OFF);
+        let server = place.serve();
+        let licence = place.path("licence");
+        let Some(portal) = Endpoint::start(place, &server, version) else { return };
+        let licence = licence.to_str().unwrap();
+        let add = ["portal", "add", "office", "--protocol", "box", "--url", &portal.url, "--license-key-file", licence];
+        portal.place.run(&add);
+        let ask = |what: &str| php(&[what, &server.public, version, &portal.url], "").unwrap();
+
+        let replies = ask("pages");
+        for (name, reply) in replies.as_object().unwrap() {
+            let fine = name != "unknown";
+            assert_eq!((reply["OK"] == true, reply["x-bitrix-error"] == ""), (fine, fine), "{version} {name}: {reply}");
+        }
+        assert_eq!(replies["unknown"]["ERROR"][0]["CODE"], "COMMAND_UNKNOWN");
+        assert_eq!(replies["list"].is_null(), version != "17.0.14");
+        let form = |name: &str| replies[name]["DATA"]["RESULT"].clone();
+        assert_eq!(form("form")["URL_WEBHOOK"], form("after")["URL_WEBHOOK"]);
+        assert_eq!(
+            (form("form")["SETTINGS"].clone(), &form("saved")["SETTINGS"]["app_secret"]),
+            (json!([]), &json!("#HIDDEN#"))
+        );
+        assert_eq!(form("after")["SETTINGS"]["app_secret"], "#HIDDEN#", "kept");
+        assert_eq!(replies["links"]["DATA"]["ID"], "11111111-2222-3333-4444-555555555555");
+        let slack = "https://slack.example.test/привет";
+        assert_eq!(replies["widgets"]["DATA"]["botframework.slack"]["url"], slack);
+        assert_eq!(portal.pushes("testConnect").len(), 2);
+
+        let channel = Channel::start();
+        let webhook = form("form")["URL_WEBHOOK"].as_str().unwrap().to_owned();
+        let path = webhook.split_once("/imwebhook").map(|(_, rest)| format!("/imwebhook{rest}")).unwrap();
+        let text = "Привет 👋🏽 \"[b]\" & 'é' 10:30";
+        let written = activity("m-1").replace("\"text\":\"m-1\"", &format!("\"text\":{}", json!(text)));
+        let written = written.replace("http://127.0.0.1:9/", &channel.url);
+        assert_eq!(Client::connect(&server.public).unwrap().post_json(&path, &written).unwrap().status, 200);
+        until("the message at the portal", WAIT, || portal.pushes("receivingMessage").len() == 1);
+        let push = portal.pushes("receivingMessage").remove(0);
+        assert_eq!((&push["signed"], &push["again"], &push["line"]), (&json!(true), &json!(true), &json!("7")));
+        let shown = if version == "17.0.14" { text.replace("👋🏽", ":wave_tone3:") } else { text.to_owned() };
+        assert_eq!(push["data"][0]["message"]["text"], shown, "{version}");
+        until("the confirmation", WAIT, || server.metric("trunkline_queued") == 0.0);
+
+        ask("say");
+        until("the answer at the channel", WAIT, || channel.count("Привет") == 1);
+        until("its status at the portal", WAIT, || portal.pushes("receivingStatusDelivery").len() == 1);
+        let status = portal.pushes("receivingStatusDelivery").remove(0)["data"][0].clone();
+        assert_eq!(status["im"], json!({"chat_id": 113, "message_id": 2196}), "numbers stay numbers");
+        assert_eq!(status["message"]["id"][0], "sent-1", "{status}");
+        until("all confirmed", WAIT, || server.metric("trunkline_queued") == 0.0);
+        assert_eq!(server.metric("trunkline_accounting_difference"), 0.0);
+
+        for reply in ask("remove").as_array().unwrap() {
+            assert_eq!(reply["OK"], true, "{version}: {reply}");
+        }
+        assert_eq!(portal.place.json(&["line", "list"]), json!([]));
+    }
+}
+
+const WAIT: Duration = Duration::from_secs(10);

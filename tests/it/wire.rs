@@ -193,16 +193,67 @@ fn refusals_have_a_clear_answer_and_are_counted() {
     let chunked = format!("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{}", chunks.repeat(200));
     let bare = "POST / HTTP/1.1\r\nHost: x\r\n\r\n".to_owned();
     let connect = "CONNECT a:1 HTTP/1.1\r\nHost: x\r\n\r\n".to_owned();
-    for (status, request) in [(431, long), (413, large), (413, chunked), (405, connect), (411, bare)] {
+    let address = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(20_000));
+    let get = |headers: &str| format!("GET / HTTP/1.1\r\n{headers}\r\n");
+    let (nameless, twice) = (get(""), get("Host: x\r\nHost: y\r\n"));
+    let packed = "POST / HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx".to_owned();
+    for (status, request) in [
+        (431, long),
+        (414, address),
+        (413, large),
+        (413, chunked),
+        (405, connect),
+        (411, bare),
+        (415, packed),
+        (400, "nonsense\r\n\r\n".to_owned()),
+        (400, nameless),
+        (400, twice),
+    ] {
         let answer = port.send(request.as_bytes());
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{status}: {answer}");
         assert!(answer.contains("connection: close") && answer.contains("content-length: "), "{status}: {answer}");
-        // What hyper refuses by itself has no body.
-        assert!(status == 431 || answer.contains("{\"error\":{\"code\":"), "{status}: {answer}");
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains("content-type: application/json"), "{status}: {answer}");
+        assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{status}: {answer}");
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert!(body["error"]["code"].is_string() && body["error"]["message"].is_string(), "{status}: {answer}");
     }
     let counted: Vec<_> = port.stats().rejected().filter(|(_, count)| *count > 0).collect();
-    assert_eq!(counted, [(405, 1), (411, 1), (413, 2), (431, 1)]);
+    assert_eq!(counted, [(400, 3), (405, 1), (411, 1), (413, 2), (414, 1), (415, 1), (431, 1)]);
     assert_eq!(port.handled(), 0);
+}
+
+/// A head that takes too long has its answer, over TLS too; who has said nothing is told nothing.
+#[test]
+fn a_slow_head_is_answered_408() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    // A first request is answered, then the head of the next one stops.
+    fn half(stream: &mut (impl Read + Write), whole: &str) {
+        stream.write_all(whole.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"GET 0") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            answer.extend(byte);
+        }
+        stream.write_all(b"GET / HTTP/1.1\r\nHo").unwrap();
+        let answer = rest(stream);
+        assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("connection: close\r\n"), "{answer}");
+        assert!(answer.ends_with('}'), "{answer}");
+    }
+    let (plain, tls) = (Port::open(limits()), Port::open_tls(limits(), folder.path()));
+    half(&mut plain.connect(), whole);
+    let mut client = tls_client(folder.path(), &rustls::version::TLS13);
+    half(&mut rustls::Stream::new(&mut client, &mut tls.connect()), whole);
+    let mut first = plain.connect();
+    first.write_all(b"G").unwrap();
+    assert!(rest(&mut first).starts_with("HTTP/1.1 408 "));
+    assert_eq!(rest(&mut plain.connect()), "");
+    let mut stream = plain.connect();
+    stream.write_all(whole.as_bytes()).unwrap();
+    assert!(rest(&mut stream).ends_with("GET 0"), "an idle connection just ends");
+    assert_eq!(plain.stats().rejected().find(|(status, _)| *status == 408), Some((408, 2)));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::attach;
 use super::form::Form;
 use super::php::{self, Value};
 use crate::message::{OutFile, Outgoing, OutgoingKind, PortalRef};
@@ -78,6 +79,8 @@ pub enum Name {
     SetStatusDelivered,
     SetStatusReading,
     InitializeReceiveMessages,
+    StartSession,
+    FinishSession,
     Unknown(String),
 }
 
@@ -105,6 +108,8 @@ impl Name {
             "setstatusdelivered" => Self::SetStatusDelivered,
             "setstatusreading" => Self::SetStatusReading,
             "initializereceivemessages" => Self::InitializeReceiveMessages,
+            "startsession" => Self::StartSession,
+            "finishsession" => Self::FinishSession,
             _ => Self::Unknown(text.to_owned()),
         }
     }
@@ -182,10 +187,11 @@ impl Unproved {
             .and_then(|bytes| php::decode(&bytes).map_err(|error| Refusal::Data(error.to_string())))?;
         let name = Name::read(field("BX_COMMAND"));
         let connector = field("CONNECTOR").to_owned();
-        let args = args(&name, &connector, &data)?;
+        let domain = not_stub(field("BX_DOMAIN")).unwrap_or_default().trim_end_matches('/').to_owned();
+        let args = args(&name, &Sender { connector: &connector, domain: &domain }, &data)?;
         Ok(Command {
             line: not_stub(field("LINE")).map(str::to_owned),
-            domain: field("BX_DOMAIN").trim_end_matches('/').to_owned(),
+            domain,
             version: field("BX_VERSION").chars().take(32).collect(),
             name,
             connector,
@@ -200,7 +206,7 @@ fn not_stub(text: &str) -> Option<&str> {
 }
 
 /// A scalar as text; ids come as int or text without any rule.
-fn text(value: Option<&Value>) -> Option<String> {
+pub(super) fn text(value: Option<&Value>) -> Option<String> {
     match value? {
         Value::Str(text) => not_stub(text).map(str::to_owned),
         Value::Int(number) => Some(number.to_string()),
@@ -210,13 +216,19 @@ fn text(value: Option<&Value>) -> Option<String> {
     }
 }
 
-fn args(name: &Name, connector: &str, data: &Value) -> Result<Args, Refusal> {
+/// What of the form an element of the data is read with.
+struct Sender<'a> {
+    connector: &'a str,
+    domain: &'a str,
+}
+
+fn args(name: &Name, sender: &Sender<'_>, data: &Value) -> Result<Args, Refusal> {
     let first = data.items().next();
     Ok(match name {
         Name::SaveDomainSite | Name::DeleteLine | Name::InfoConnectorsLine => Args::Text(text(first)),
         Name::SaveSettings | Name::SaveSettingsBotFramework => Args::Settings(settings(first)?),
         Name::SendMessage | Name::UpdateMessage | Name::DeleteMessage => {
-            Args::Messages(list(first)?.filter_map(|element| message(name, connector, element)).collect())
+            Args::Messages(list(first)?.filter_map(|element| message(name, sender, element)).collect())
         }
         Name::SetStatusDelivered | Name::SetStatusReading => Args::Statuses(
             list(first)?
@@ -233,6 +245,8 @@ fn args(name: &Name, connector: &str, data: &Value) -> Result<Args, Refusal> {
         | Name::InfoConnect
         | Name::InfoConnectLink
         | Name::InitializeReceiveMessages
+        | Name::StartSession
+        | Name::FinishSession
         | Name::Unknown(_) => Args::None,
     })
 }
@@ -263,15 +277,15 @@ fn inner(element: &Value, outer: &str, name: &str) -> Option<String> {
 }
 
 /// One element of `sendMessage`, `updateMessage`, `deleteMessage` (§5.1).
-fn message(name: &Name, connector: &str, element: &Value) -> Option<Outgoing> {
-    let built = build(name, connector, element);
+fn message(name: &Name, sender: &Sender<'_>, element: &Value) -> Option<Outgoing> {
+    let built = build(name, sender, element);
     if built.is_none() {
-        log::warn!(connector; "an element of a portal's command can't be read and was left out");
+        log::warn!(connector = sender.connector; "an element of a portal's command can't be read and was left out");
     }
     built
 }
 
-fn build(name: &Name, connector: &str, element: &Value) -> Option<Outgoing> {
+fn build(name: &Name, sender: &Sender<'_>, element: &Value) -> Option<Outgoing> {
     let chat = inner(element, "chat", "id")?;
     let body = element.get("message");
     let im = PortalRef {
@@ -284,9 +298,16 @@ fn build(name: &Name, connector: &str, element: &Value) -> Option<Outgoing> {
             OutgoingKind::Typing
         }
         Name::SendMessage => {
-            let files: Vec<OutFile> =
-                body.and_then(|body| body.get("files")).map(|files| files.items().filter_map(file).collect())?;
-            let text = said();
+            let files: Vec<OutFile> = body
+                .and_then(|body| body.get("files"))
+                .into_iter()
+                .flat_map(Value::items)
+                .filter_map(|value| file(value, sender.domain))
+                .collect();
+            let mut text = said();
+            if text.is_empty() && files.is_empty() {
+                text = body.and_then(|body| body.get("attachments")).map(attach::text).unwrap_or_default();
+            }
             if text.is_empty() && files.is_empty() || im.message_id.is_empty() {
                 return None;
             }
@@ -307,11 +328,13 @@ fn build(name: &Name, connector: &str, element: &Value) -> Option<Outgoing> {
         _ => return None,
     };
     let service_url = text(element.get("service_url"));
-    Some(Outgoing { connector: connector.to_lowercase(), chat, im, kind, service_url })
+    Some(Outgoing { connector: sender.connector.to_lowercase(), chat, im, kind, service_url })
 }
 
-fn file(value: &Value) -> Option<OutFile> {
+fn file(value: &Value, domain: &str) -> Option<OutFile> {
     let link = text(value.get("link"))?;
+    // Short links (`/~xxxxx`) are the portal's own; elsewhere only the whole address leads to them.
+    let link = if link.starts_with('/') && !link.starts_with("//") { format!("{domain}{link}") } else { link };
     Some(OutFile {
         name: text(value.get("name")).unwrap_or_else(|| "file".to_owned()),
         image: text(value.get("type")).as_deref() == Some("image"),

@@ -1,6 +1,7 @@
 //! The protocol of boxed portals (`portal-box.md`): signed forms with PHP-serialized data in both directions.
 //! `command` and `reply` serve the portal's calls, `push` makes ours.
 
+mod attach;
 pub mod command;
 pub mod form;
 pub mod php;
@@ -22,6 +23,10 @@ use super::{Packet, PortalError, Protocol, Receipt};
 const REPLY_MAX_BYTES: usize = 256 * 1024;
 /// How long a portal may take to answer a test while somebody looks at its page.
 const TEST_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A connector that every version of the module has: newer ones refuse even a test about one they don't know
+/// (`portal-box.md` §4.2).
+const EVERYWHERE: &str = "telegrambot";
 
 /// `K`, the secret of both sides: md5 of the licence key.
 pub fn key_md5(license_key: &str) -> Secret {
@@ -55,7 +60,13 @@ pub fn check_key(license_key: &str) -> Result<(), WeakKey> {
 pub struct Boxed;
 
 impl Boxed {
-    fn post(net: &dyn Net, portal: &Portal, body: String, timeout: Duration) -> Result<Receipt, PortalError> {
+    fn post(
+        net: &dyn Net,
+        portal: &Portal,
+        reach: Reach,
+        body: String,
+        timeout: Duration,
+    ) -> Result<Receipt, PortalError> {
         let answer = net
             .call(Call {
                 method: "POST",
@@ -65,7 +76,7 @@ impl Boxed {
                     ("Connection".to_owned(), "close".to_owned()),
                 ],
                 body: body.into_bytes(),
-                reach: Reach::Configured,
+                reach,
                 timeout,
                 answer_max_bytes: REPLY_MAX_BYTES,
             })
@@ -88,12 +99,17 @@ impl Protocol for Boxed {
     ) -> Result<Receipt, PortalError> {
         let (command, data) = push::content(portal, &packet.bodies);
         let form = push::form(portal, command, &packet.connector, &packet.line, &data);
-        Self::post(net, portal, form.encode(), timeout)
+        Self::post(net, portal, Reach::Configured, form.encode(), timeout)
+    }
+
+    fn knock(&self, net: &dyn Net, portal: &Portal, reach: Reach) -> Result<(), PortalError> {
+        let form = push::form(portal, "testConnect", EVERYWHERE, "0", &php::Value::list([]));
+        Self::post(net, portal, reach, form.encode(), TEST_TIMEOUT).map(drop)
     }
 
     fn test(&self, net: &dyn Net, portal: &Portal, connector: &str, line: &str) -> Result<(), PortalError> {
         let form = push::form(portal, "testConnect", connector, line, &php::Value::list([]));
-        Self::post(net, portal, form.encode(), TEST_TIMEOUT).map(drop)
+        Self::post(net, portal, Reach::Configured, form.encode(), TEST_TIMEOUT).map(drop)
     }
 
     /// Module versions below 21 send it, 23 does not (§8); between them nobody knows, and a version not seen yet may be

@@ -298,7 +298,12 @@ impl<'a> Reader<'a> {
             Some(b's') => {
                 self.at += 1;
                 self.expect(b":")?;
-                Ok(Key::Str(self.text()?))
+                let text = self.text()?;
+                // PHP keeps such a key as a number: `"5"` and `5` are one key, so they must not pass for two.
+                Ok(match text.parse::<i64>() {
+                    Ok(number) if number.to_string() == text => Key::Int(number),
+                    Ok(_) | Err(_) => Key::Str(text),
+                })
             }
             Some(other @ (b'O' | b'C' | b'E' | b'R' | b'r' | b'S')) => Err(PhpError::Forbidden(char::from(*other))),
             Some(_) | None => self.malformed(),
@@ -355,6 +360,8 @@ mod tests {
             ("b:2;", PhpError::Malformed(4)),
             ("a:1:{d:1;i:1;}", PhpError::Malformed(5)),
             ("a:2:{i:0;i:1;i:0;i:2;}", PhpError::DuplicateKey),
+            ("a:2:{i:5;i:1;s:1:\"5\";i:2;}", PhpError::DuplicateKey),
+            ("a:2:{s:2:\"-5\";i:1;s:2:\"-5\";i:2;}", PhpError::DuplicateKey),
             ("a:2:{i:0;i:1;}", PhpError::Malformed(13)),
             ("a:1:{i:0;i:1;", PhpError::Malformed(13)),
             ("a:10001:{}", PhpError::TooMany),
@@ -364,6 +371,13 @@ mod tests {
             assert_eq!(decode(text.as_bytes()), Err(want), "{text}");
         }
         assert_eq!(decode(b"s:2:\"\xff\xff\";"), Err(PhpError::NotUtf8(2)));
+    }
+
+    #[test]
+    fn a_key_that_php_keeps_as_a_number_is_one() {
+        let value = decode(b"a:3:{s:1:\"5\";i:1;s:2:\"05\";i:2;s:2:\"-0\";i:3;}").unwrap();
+        let keys = [Key::Int(5), Key::Str("05".into()), Key::Str("-0".into())];
+        assert!(matches!(value, Value::Array(pairs) if pairs.iter().map(|(key, _)| key).eq(&keys)));
     }
 
     #[test]
@@ -387,7 +401,7 @@ mod tests {
         ];
         leaf.prop_recursive(4, 64, 8, |inner| {
             proptest::collection::btree_map(
-                prop_oneof![any::<i64>().prop_map(Key::Int), ".{0,8}".prop_map(Key::Str)],
+                prop_oneof![any::<i64>().prop_map(Key::Int), "([^0-9-].{0,8})?".prop_map(Key::Str)],
                 inner,
                 0..8,
             )

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::form::Form;
+use super::form::{Form, md5_hex};
 use super::php::{self, Value};
 use crate::message::{Attachment, Body, FileLink, Incoming, IncomingKind, Notice, PortalRef, User};
 use crate::net::Answer;
@@ -56,7 +56,7 @@ fn element(portal: &Portal, body: &Body) -> Value {
         Body::Notice(Notice::Read { im, chat, ids, date }) => status(im.as_ref(), chat, ids, *date),
         Body::Notice(Notice::Failed { im, chat, deleting, code, text }) => {
             if portal.major() >= ERRORS_FROM {
-                error(im, *deleting, code)
+                error(im, *deleting, code, text)
             } else {
                 told_in_chat(portal, im, chat, text)
             }
@@ -89,21 +89,26 @@ fn status(portal_ref: Option<&PortalRef>, chat: &str, ids: &[String], date: i64)
     Value::map(pairs)
 }
 
-fn error(portal_ref: &PortalRef, deleting: bool, code: &str) -> Value {
+fn error(portal_ref: &PortalRef, deleting: bool, code: &str, why: &str) -> Value {
     let kind = if deleting { "CONNECTOR_ERROR_DELETE_MESSAGE" } else { "CONNECTOR_NOT_SEND_MESSAGE_CHAT" };
     Value::map([
         ("code", Value::text(kind)),
         ("chatId", id(&portal_ref.chat_id)),
         ("messageId", id(&portal_ref.message_id)),
-        ("messageConnector", Value::text(code)),
+        ("messageConnector", Value::text(harmless(why))),
         ("params", Value::map([("errorCode", Value::text(code)), ("errorSubCode", Value::text(""))])),
     ])
+}
+
+/// A sentence of ours, which may repeat words of others.
+fn harmless(why: &str) -> String {
+    text::neutralise(&text::clean_name(why, 500))
 }
 
 /// Portals before `receivingError` have no word for a failure: it is said as a message in that chat, by a user who is
 /// plainly the server. Its id comes from the failed message, one per message.
 fn told_in_chat(portal: &Portal, portal_ref: &PortalRef, chat: &str, why: &str) -> Value {
-    let why = text::neutralise(&text::clean_name(why, 500));
+    let why = harmless(why);
     let message = Incoming {
         connector: String::new(),
         kind: IncomingKind::Message,
@@ -124,35 +129,65 @@ fn cut(text: &str, max: usize) -> String {
     text.chars().take(max).collect()
 }
 
+/// How a portal's version wants text: up to 18 nothing from beyond the basic plane may reach it anywhere, because its
+/// database cuts there, and its own conversion breaks raw emoji (§6). Ids alone go out as they are: the portal's
+/// confirmation names them.
+#[derive(Clone, Copy)]
+struct Say {
+    raw: bool,
+}
+
+impl Say {
+    fn to(portal: &Portal) -> Self {
+        Self { raw: portal.major() >= RAW_EMOJI_FROM }
+    }
+
+    fn plain(self, text: &str) -> String {
+        if self.raw { text.to_owned() } else { text::to_shortnames(text) }
+    }
+
+    fn text(self, text: &str) -> Value {
+        Value::Str(self.plain(text))
+    }
+
+    /// Cut so that no short name is left without its end.
+    fn name(self, text: &str) -> Value {
+        let mut ends = text.char_indices().rev().map(|(at, _)| at);
+        let mut shown = self.plain(text);
+        while shown.chars().count() > NAME_MAX_CHARS {
+            let Some(part) = ends.next().and_then(|end| text.get(..end)) else { break };
+            shown = self.plain(part);
+        }
+        Value::Str(shown)
+    }
+}
+
+/// An address in plain ASCII, untouched where it is so already: some are signed to the letter.
+fn address(url: &str) -> Value {
+    let plain = url.bytes().all(|byte| byte.is_ascii_graphic());
+    let parsed = if plain { None } else { url::Url::parse(url).ok() };
+    Value::Str(parsed.map_or_else(|| url.chars().filter(char::is_ascii_graphic).collect(), String::from))
+}
+
 /// The message array of §4.4, keys in the order of the worked example: the portal compares the user by the md5 of its
 /// serialized array, so it must be byte-stable.
 fn message_element(portal: &Portal, message: &Incoming) -> Value {
-    let say = |text: &str| {
-        if portal.major() < RAW_EMOJI_FROM { text::to_shortnames(text) } else { text.to_owned() }
-    };
-    let mut pairs = vec![("user", user(&message.user, &say))];
+    let say = Say::to(portal);
+    let mut pairs = vec![("user", user(&message.user, &message.chat.id, say))];
     let mut inner = vec![("id", Value::text(cut(&message.message_id, 100)))];
     if let Some(date) = message.date {
         inner.push(("date", Value::Int(date)));
     }
-    if message.kind != IncomingKind::Delete {
-        if !message.text.is_empty() {
-            inner.push(("text", Value::text(say(&message.text))));
-        }
-        if !message.files.is_empty() {
-            inner.push(("files", Value::list(message.files.iter().map(file))));
-        }
-        if !message.attachments.is_empty() {
-            inner.push(("attachments", Value::list(message.attachments.iter().map(|a| attachment(a, &say)))));
-        }
+    if matches!(message.kind, IncomingKind::Message | IncomingKind::Update) {
+        inner.extend(content_of(message, say));
     }
     pairs.push(("message", Value::map(inner)));
     let mut chat = vec![("id", Value::text(message.chat.id.replace('|', "_")))];
     if let Some(url) = &message.chat.url {
-        chat.push(("url", Value::text(url)));
+        chat.push(("url", address(url)));
     }
     if let Some(description) = &message.chat.description {
-        chat.push(("description", Value::text(say(description))));
+        chat.push(("description", say.text(description)));
     }
     pairs.push(("chat", Value::map(chat)));
     let kind = match message.kind {
@@ -163,60 +198,82 @@ fn message_element(portal: &Portal, message: &Incoming) -> Value {
     };
     pairs.push(("type_message", Value::text(kind)));
     if let Some(route) = &message.route {
-        let recipient = [("id", Value::text(&route.recipient_id)), ("name", Value::text(&route.recipient_name))];
+        let recipient = [("id", Value::text(&route.recipient_id)), ("name", say.text(&route.recipient_name))];
         pairs.push(("recipient", Value::map(recipient)));
-        pairs.push(("service_url", Value::text(&route.service_url)));
+        pairs.push(("service_url", address(&route.service_url)));
     }
     Value::map(pairs)
 }
 
-fn user(user: &User, say: &impl Fn(&str) -> String) -> Value {
-    let name = |text: &str| Value::text(cut(&say(text), NAME_MAX_CHARS));
-    let mut pairs = vec![("id", Value::text(&user.id)), ("name", name(&user.name))];
+/// Text, files and attachments; never nothing, for the portal would drop the message without a word and confirm it.
+fn content_of(message: &Incoming, say: Say) -> Vec<(&'static str, Value)> {
+    let (closed, open): (Vec<_>, Vec<_>) = message.files.iter().partition(|file| file.protected);
+    let mut lines = vec![message.text.clone()];
+    // The portal would fetch these in vain, and leave them out without a word too.
+    lines.extend(closed.into_iter().map(|file| {
+        let name = text::clean_name(file.name.as_deref().unwrap_or("without a name"), 100);
+        format!("(a file that only the channel can open: {name})")
+    }));
+    lines.retain(|line| !line.is_empty());
+    if lines.is_empty() && open.is_empty() && message.attachments.is_empty() {
+        lines.push("(empty message)".to_owned());
+    }
+    let words = lines.join("\n");
+    let mut pairs = Vec::new();
+    if !words.is_empty() {
+        pairs.push(("text", say.text(&words)));
+    }
+    if !open.is_empty() {
+        pairs.push(("files", Value::list(open.into_iter().map(|link| file(link, say)))));
+    }
+    if !message.attachments.is_empty() {
+        pairs.push(("attachments", Value::list(message.attachments.iter().map(|one| attachment(one, say)))));
+    }
+    pairs
+}
+
+fn user(user: &User, chat: &str, say: Say) -> Value {
+    // A message of nobody would be dropped like an empty one: nobody in particular is the chat itself.
+    let id = if user.id.is_empty() { md5_hex(chat.as_bytes()) } else { user.id.clone() };
+    let mut pairs = vec![("id", Value::Str(id)), ("name", say.name(&user.name))];
     if !user.last_name.is_empty() {
-        pairs.push(("last_name", name(&user.last_name)));
+        pairs.push(("last_name", say.name(&user.last_name)));
     }
     if let Some(url) = &user.url {
-        pairs.push(("url", Value::text(url)));
+        pairs.push(("url", address(url)));
     }
     if let Some(picture) = &user.picture {
-        pairs.push(("picture", Value::map([("url", Value::text(picture))])));
+        pairs.push(("picture", Value::map([("url", address(picture))])));
     }
     if let Some(email) = &user.email {
-        pairs.push(("email", Value::text(email)));
+        pairs.push(("email", say.text(email)));
     }
     if let Some(phone) = &user.phone {
-        pairs.push(("phone", Value::text(phone)));
+        pairs.push(("phone", say.text(phone)));
     }
     Value::map(pairs)
 }
 
-fn file(file: &FileLink) -> Value {
-    let mut pairs = vec![("url", Value::text(&file.url))];
+fn file(file: &FileLink, say: Say) -> Value {
+    let mut pairs = vec![("url", address(&file.url))];
     if let Some(name) = &file.name {
-        pairs.push(("name", Value::text(name)));
+        pairs.push(("name", say.text(name)));
     }
     if let Some(mime) = &file.mime {
-        pairs.push(("type", Value::text(mime)));
+        pairs.push(("type", say.text(mime)));
     }
     Value::map(pairs)
 }
 
-fn attachment(attachment: &Attachment, say: &impl Fn(&str) -> String) -> Value {
+fn attachment(attachment: &Attachment, say: Say) -> Value {
     match attachment {
         Attachment::Location { title, text, latitude, longitude } => {
             let point = [("latitude", Value::text(latitude)), ("longitude", Value::text(longitude))];
-            Value::map([(
-                "location",
-                Value::map([
-                    ("title", Value::text(say(title))),
-                    ("text", Value::text(say(text))),
-                    ("coordinates", Value::map(point)),
-                ]),
-            )])
+            let place = [("title", say.text(title)), ("text", say.text(text)), ("coordinates", Value::map(point))];
+            Value::map([("location", Value::map(place))])
         }
         Attachment::Contact { name, phone } => {
-            Value::map([("contact", Value::map([("name", Value::text(say(name))), ("phone", Value::text(phone))]))])
+            Value::map([("contact", Value::map([("name", say.text(name)), ("phone", say.text(phone))]))])
         }
     }
 }
@@ -224,7 +281,9 @@ fn attachment(attachment: &Attachment, say: &impl Fn(&str) -> String) -> Value {
 /// What the reply means (§4.6): only `OK` is judged.
 pub fn receipt(answer: &Answer) -> Result<Receipt, PortalError> {
     let rubbish = || PortalError::Rubbish { status: answer.status, retry_after: answer.retry_after() };
-    let reply: serde_json::Value = serde_json::from_slice(&answer.body).map_err(|_| rubbish())?;
+    // Somebody's edit of a portal's start-up file often leaves a byte order mark before everything it says.
+    let body = answer.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&answer.body);
+    let reply: serde_json::Value = serde_json::from_slice(body).map_err(|_| rubbish())?;
     // The portal's own code always answers 200: another status with a body of this shape comes from something between.
     if answer.status != 200 || !reply.is_object() {
         return Err(rubbish());

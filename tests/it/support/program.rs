@@ -87,6 +87,11 @@ impl Place {
         Self::ready(self.command(&["serve"]))
     }
 
+    /// The same with these words of the command line.
+    pub fn serve_as(&self, args: &[&str]) -> Server {
+        Self::ready(self.command(args))
+    }
+
     /// The same with at most so many file descriptors.
     pub fn serve_with_descriptors(&self, count: u32) -> Server {
         let mut command = Command::new("/bin/sh");
@@ -148,6 +153,13 @@ impl Server {
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// SIGTERM; gives the exit code.
+    pub fn terminate(mut self) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.child.wait().unwrap().code()
     }
 
     /// One figure of `/metrics`, labels included in `name`.

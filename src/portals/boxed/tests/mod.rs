@@ -1,5 +1,8 @@
 //! The worked examples of `portal-box.md` §9, byte for byte and both ways, and what §10 wants refused.
 
+mod pushes;
+mod requests;
+
 use super::command::{Args, Command, Name, Refusal, decode};
 use super::form::Form;
 use super::php::Value;
