@@ -211,6 +211,19 @@ pub struct OutFile {
     pub mime: Option<String>,
 }
 
+/// How far an outgoing message has come. Stored with its outbox row, so that a retry goes on where it stopped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Calls done, of those that the connector makes of the message.
+    pub parts: usize,
+    /// External ids of what the customer sees of the message now, at most 100 characters each.
+    pub ids: Vec<String>,
+    /// What such an id stands for, where the id alone does not say it: `(id, the connector's own words)`.
+    pub aliases: Vec<(String, String)>,
+    /// Tries of the next call whose outcome is unknown: it may have been carried out.
+    pub unknown: u32,
+}
+
 /// What the server tells a portal besides customers' messages. Queued and retried like them.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Notice {

@@ -21,10 +21,9 @@ use self::auth::Gate;
 use self::keys::Keys;
 use self::token::Tokens;
 use super::{
-    ConnectInfo, Connector, Field, HookAnswer, Progress, Rejected, SendError, Sent, TestError, Tools, Verified,
-    Virtual, Webhook,
+    ConnectInfo, Connector, Field, HookAnswer, Rejected, SendError, Step, TestError, Tools, Verified, Virtual, Webhook,
 };
-use crate::message::{Outgoing, Received};
+use crate::message::{Outgoing, Progress, Received};
 use crate::records::Settings;
 
 /// Everything but RFC 3986's unreserved characters: conversation ids hold `/`, `;`, `|` and spaces.
@@ -239,7 +238,7 @@ impl Connector for BotFramework {
         message: &Outgoing,
         resolve: &dyn Fn(&str) -> Option<String>,
         progress: &mut Progress,
-    ) -> Result<Sent, SendError> {
+    ) -> Result<Step, SendError> {
         let authentication = self.options.authentication;
         let way = send::Way { tools: &self.tools, tokens: &self.tokens, settings, authentication };
         way.send(chat, message, resolve, progress)

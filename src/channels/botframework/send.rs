@@ -12,8 +12,8 @@ use super::receive::short;
 use super::token::{NoToken, Tokens};
 use super::wording::{self, Part};
 use super::{Authentication, ROWS, SEGMENT, is_loopback, is_safe};
-use crate::channels::{Progress, SendError, Sent, Tools};
-use crate::message::{Outgoing, OutgoingKind};
+use crate::channels::{SendError, Step, Tools};
+use crate::message::{OutFile, Outgoing, OutgoingKind, Progress};
 use crate::net::{Answer, Call, Reach};
 use crate::records::Settings;
 
@@ -34,71 +34,71 @@ pub(super) struct Way<'a> {
     pub(super) authentication: Authentication,
 }
 
+/// One call that a message needs.
+enum Action<'a> {
+    /// A new message.
+    Post(Part),
+    /// New text for an earlier one.
+    Put(&'a str, Part),
+    /// An earlier one goes.
+    Delete(&'a str),
+    /// The indicator.
+    Typing,
+}
+
 impl Way<'_> {
+    /// Makes the call whose turn it is.
     pub(super) fn send(
         &self,
         chat: Option<&str>,
         message: &Outgoing,
         resolve: &dyn Fn(&str) -> Option<String>,
         progress: &mut Progress,
-    ) -> Result<Sent, SendError> {
+    ) -> Result<Step, SendError> {
         let chat = chat.and_then(|chat| serde_json::from_str::<ChatData>(chat).ok());
         let chat = chat.filter(|chat| !chat.service_url.is_empty() && !chat.conversation.id.is_empty());
         let Some(chat) = chat else {
             let why = String::from("nothing is known of this chat: the customer has to write first");
             return Err(SendError::Permanent { code: "CHAT_UNKNOWN", why });
         };
+        let actions = actions(&chat, message);
+        if let Some(action) = actions.get(progress.parts) {
+            self.act(&chat, action, resolve, progress)?;
+            progress.parts += 1;
+        }
+        Ok(if progress.parts < actions.len() { Step::More } else { Step::Done })
+    }
+
+    fn act(
+        &self,
+        chat: &ChatData,
+        action: &Action<'_>,
+        resolve: &dyn Fn(&str) -> Option<String>,
+        progress: &mut Progress,
+    ) -> Result<(), SendError> {
         let long = |id: &str| resolve(id).unwrap_or_else(|| id.to_owned());
-        match &message.kind {
-            OutgoingKind::Send { text, files } => {
-                let parts = wording::outgoing(&chat.channel, text, files, max_units(&message.connector));
-                self.send_parts(&chat, &parts, progress)
-            }
-            OutgoingKind::Update { ids, text } => {
-                let whole = wording::outgoing(&chat.channel, text, &[], max_units(&message.connector));
-                for (id, part) in ids.iter().zip(&whole) {
-                    self.part(&chat, "PUT", Some(&long(id)), part)?;
+        match action {
+            Action::Post(part) => {
+                let id = self.part(chat, "POST", None, part)?;
+                let known = short(&id, MESSAGE_ID_MAX);
+                if known != id {
+                    progress.aliases.push((known.clone(), id));
                 }
-                // A shorter text leaves parts over: they go, or the customer reads the old end.
-                for id in ids.iter().skip(whole.len().max(1)) {
-                    self.call(&chat, "DELETE", Some(&long(id)), &Value::Null)?;
-                }
-                // What the longer text adds leaves as new messages rather than not at all.
-                let more = whole.get(ids.len()..).unwrap_or_default();
-                self.send_parts(&chat, more, progress)
+                progress.ids.extend(Some(known).filter(|id| !id.is_empty()));
             }
-            OutgoingKind::Delete { id } => {
-                self.call(&chat, "DELETE", Some(&long(id)), &Value::Null)?;
-                Ok(Sent::default())
-            }
-            OutgoingKind::Typing => {
-                let mut activity = compose(&chat, "", "plain");
+            Action::Put(id, part) => drop(self.part(chat, "PUT", Some(&long(id)), part)?),
+            Action::Delete(id) => drop(self.call(chat, "DELETE", Some(&long(id)), &Value::Null)?),
+            Action::Typing => {
+                let mut activity = compose(chat, "", "plain");
                 if let Some(fields) = activity.as_object_mut() {
                     fields.retain(|name, _| name != "text" && name != "textFormat");
                     fields.insert(String::from("type"), Value::from("typing"));
                 }
                 // Nobody misses an indicator, so its errors end here.
-                let _ = self.call(&chat, "POST", None, &activity);
-                Ok(Sent::default())
+                let _ = self.call(chat, "POST", None, &activity);
             }
         }
-    }
-
-    fn send_parts(&self, chat: &ChatData, parts: &[Part], progress: &mut Progress) -> Result<Sent, SendError> {
-        let mut aliases = vec![];
-        for part in parts.iter().skip(progress.parts) {
-            let id = self.part(chat, "POST", None, part)?;
-            progress.parts += 1;
-            if id.is_empty() {
-                continue;
-            }
-            let known = short(&id, MESSAGE_ID_MAX);
-            if known != id {
-                aliases.push((known.clone(), id));
-            }
-            progress.ids.push(known);
-        }
-        Ok(Sent { ids: progress.ids.clone(), aliases })
+        Ok(())
     }
 
     /// One message; a form that the channel refuses is tried once more as plain text, a file as a link.
@@ -171,6 +171,33 @@ impl Way<'_> {
             url.extend(utf8_percent_encode(id, SEGMENT));
         }
         Ok(url)
+    }
+}
+
+/// All calls of a message, in order.
+fn actions<'a>(chat: &ChatData, message: &'a Outgoing) -> Vec<Action<'a>> {
+    let parts =
+        |text: &str, files: &[OutFile]| wording::outgoing(&chat.channel, text, files, max_units(&message.connector));
+    match &message.kind {
+        OutgoingKind::Send { text, files } => parts(text, files).into_iter().map(Action::Post).collect(),
+        OutgoingKind::Update { ids, text } => {
+            let whole = parts(text, &[]);
+            let kept = whole.len();
+            let mut ids = ids.iter();
+            // What a longer text adds leaves as new messages rather than not at all.
+            let mut actions: Vec<_> = whole
+                .into_iter()
+                .map(|part| match ids.next() {
+                    Some(id) => Action::Put(id, part),
+                    None => Action::Post(part),
+                })
+                .collect();
+            // A shorter text leaves parts over: they go, or the customer reads the old end.
+            actions.extend(ids.skip(usize::from(kept == 0)).map(|id| Action::Delete(id)));
+            actions
+        }
+        OutgoingKind::Delete { id } => vec![Action::Delete(id)],
+        OutgoingKind::Typing => vec![Action::Typing],
     }
 }
 
