@@ -369,7 +369,13 @@ impl Dispatcher {
             for (short, long) in &progress.aliases {
                 directory::put_alias(tx, line, short, long)?;
             }
-            if let OutgoingKind::Send { .. } = message.kind {
+            let news = match &message.kind {
+                OutgoingKind::Send { .. } => true,
+                // An edit that became longer or shorter has other parts now.
+                OutgoingKind::Update { ids, .. } => *ids != progress.ids,
+                OutgoingKind::Delete { .. } | OutgoingKind::Typing => false,
+            };
+            if news {
                 // Without any id the portal would show "sending" for ever; edits of such a message are impossible.
                 let ids = if progress.ids.is_empty() { vec![format!("trunkline-{id}")] } else { progress.ids };
                 let notice = Notice::Delivered { im: message.im, chat: message.chat, ids, date: tx.now.secs() };

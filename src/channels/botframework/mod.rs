@@ -8,6 +8,7 @@ mod keys;
 mod places;
 mod receive;
 mod send;
+mod services;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -19,6 +20,7 @@ use url::Url;
 use self::activity::Activity;
 use self::auth::Gate;
 use self::keys::Keys;
+use self::services::{LINKS, ROWS};
 use self::token::Tokens;
 use super::{
     ConnectInfo, Connector, Field, HookAnswer, Rejected, SendError, Step, TestError, Tools, Verified, Virtual, Webhook,
@@ -127,38 +129,6 @@ const FIELDS: &[Field] = &[
     setting("url_email", "E-mail address"),
     setting("url_telegram", "Telegram address"),
     setting("url_facebook", "Facebook address"),
-];
-
-const fn row(id: &'static str, title: &'static str, text_max_units: usize) -> Virtual {
-    Virtual { id, title, edit: false, delete: false, group: false, text_max_units }
-}
-
-const ROWS: &[Virtual] = &[
-    Virtual { edit: true, delete: true, group: true, ..row("botframework.msteams", "Microsoft Teams", 28_000) },
-    Virtual { edit: true, group: true, ..row("botframework.skype", "Skype", 10_000) },
-    Virtual { edit: true, delete: true, group: true, ..row("botframework.slack", "Slack", 4_000) },
-    row("botframework.webchat", "Web Chat", 28_000),
-    row("botframework.directline", "Direct Line", 28_000),
-    row("botframework.emailoffice365", "E-mail (Office 365)", 60_000),
-    row("botframework.twilio", "SMS (Twilio)", 1_600),
-    Virtual { edit: true, group: true, ..row("botframework.telegram", "Telegram", 4_096) },
-    row("botframework.facebookmessenger", "Facebook Messenger", 2_000),
-    Virtual { group: true, ..row("botframework.groupme", "GroupMe", 1_000) },
-    row("botframework.kik", "Kik", 1_000),
-];
-
-/// Setting → virtual channel of the chat addresses.
-const LINKS: &[(&str, &str)] = &[
-    ("url_skypebot", "botframework.skype"),
-    ("url_slack", "botframework.slack"),
-    ("url_kik", "botframework.kik"),
-    ("url_groupme", "botframework.groupme"),
-    ("url_twilio", "botframework.twilio"),
-    ("url_msteams", "botframework.msteams"),
-    ("url_webchat", "botframework.webchat"),
-    ("url_email", "botframework.emailoffice365"),
-    ("url_telegram", "botframework.telegram"),
-    ("url_facebook", "botframework.facebookmessenger"),
 ];
 
 impl Connector for BotFramework {

@@ -4,6 +4,7 @@
 use sha2::{Digest, Sha256};
 
 use super::activity::{Account, Activity, Attached, ChatData, at, plain};
+use super::services::virtual_id;
 use super::{places, wording};
 use crate::channels::Rejected;
 use crate::clock::UnixMillis;
@@ -14,24 +15,6 @@ const MESSAGE_ID_MAX: usize = 100;
 const CHAT_ID_MAX: usize = 150;
 const USER_ID_MAX: usize = 32;
 const NAME_MAX: usize = 50;
-
-/// The portal's id of a channel; `None` for channels it has no id for.
-fn virtual_id(channel: &str) -> Option<&'static str> {
-    Some(match channel {
-        "msteams" => "botframework.msteams",
-        "webchat" => "botframework.webchat",
-        "directline" | "directlinespeech" => "botframework.directline",
-        "email" => "botframework.emailoffice365",
-        "sms" | "twilio-sms" => "botframework.twilio",
-        "telegram" => "botframework.telegram",
-        "facebook" => "botframework.facebookmessenger",
-        "slack" => "botframework.slack",
-        "groupme" => "botframework.groupme",
-        "skype" | "skypeforbusiness" => "botframework.skype",
-        "kik" => "botframework.kik",
-        _ => return None,
-    })
-}
 
 /// All that one activity comes to.
 pub(super) fn receive(activity: &Activity, now: UnixMillis) -> Result<Received, Rejected> {

@@ -11,16 +11,21 @@ use super::activity::{ChatData, at};
 use super::receive::short;
 use super::token::{NoToken, Tokens};
 use super::wording::{self, Part};
-use super::{Authentication, ROWS, SEGMENT, is_loopback, is_safe};
+use super::{Authentication, SEGMENT, is_loopback, is_safe};
 use crate::channels::{SendError, Step, Tools};
-use crate::message::{OutFile, Outgoing, OutgoingKind, Progress};
+use crate::message::{Outgoing, OutgoingKind, Progress};
 use crate::net::{Answer, Call, Reach};
 use crate::records::Settings;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const ANSWER_MAX_BYTES: usize = 256 * 1024;
 const MESSAGE_ID_MAX: usize = 100;
-const TEXT_MAX_UNITS: usize = 1000;
+/// Stands before the id of a file in an alias: an edit of the text must not touch it. No id begins with it.
+const FILE: &str = "file\n";
+/// The conversation is no more, or not for us.
+const CHAT_GONE: &str = "CHAT_GONE";
+/// The message is no more.
+const MESSAGE_GONE: &str = "MESSAGE_GONE";
 /// The channel refuses this form of a message.
 const REFUSED: &str = "REFUSED";
 /// The message is too big for the channel.
@@ -40,7 +45,9 @@ enum Action<'a> {
     Post(Part),
     /// New text for an earlier one.
     Put(&'a str, Part),
-    /// An earlier one goes.
+    /// An earlier one goes because a shorter text leaves it over.
+    Withdraw(&'a str),
+    /// The operator takes one back.
     Delete(&'a str),
     /// The indicator.
     Typing,
@@ -61,10 +68,19 @@ impl Way<'_> {
             let why = String::from("nothing is known of this chat: the customer has to write first");
             return Err(SendError::Permanent { code: "CHAT_UNKNOWN", why });
         };
-        let actions = actions(&chat, message);
+        let actions = actions(&chat, message, resolve);
+        if actions.is_empty() {
+            let why = String::from("nothing of the message can be shown in this channel");
+            return Err(SendError::Permanent { code: "EMPTY", why });
+        }
+        if let OutgoingKind::Update { ids, .. } = &message.kind
+            && progress.parts == 0
+        {
+            progress.ids.clone_from(ids);
+        }
         if let Some(action) = actions.get(progress.parts) {
             self.act(&chat, action, resolve, progress)?;
-            progress.parts += 1;
+            (progress.parts, progress.unknown) = (progress.parts + 1, 0);
         }
         Ok(if progress.parts < actions.len() { Step::More } else { Step::Done })
     }
@@ -76,18 +92,34 @@ impl Way<'_> {
         resolve: &dyn Fn(&str) -> Option<String>,
         progress: &mut Progress,
     ) -> Result<(), SendError> {
-        let long = |id: &str| resolve(id).unwrap_or_else(|| id.to_owned());
+        let delete = |id: &str| match self.call(chat, "DELETE", Some(&real_id(id, resolve)), &Value::Null) {
+            Err(SendError::Permanent { code: CHAT_GONE | MESSAGE_GONE, why }) => Err(why),
+            other => Ok(other.map(drop)),
+        };
         match action {
             Action::Post(part) => {
                 let id = self.part(chat, "POST", None, part)?;
-                let known = short(&id, MESSAGE_ID_MAX);
-                if known != id {
-                    progress.aliases.push((known.clone(), id));
+                if id.is_empty() {
+                    return Ok(());
                 }
-                progress.ids.extend(Some(known).filter(|id| !id.is_empty()));
+                let known = short(&id, MESSAGE_ID_MAX);
+                let words = if part.is_file { format!("{FILE}{id}") } else { id };
+                progress.ids.push(known.clone());
+                if known != words {
+                    progress.aliases.push((known, words));
+                }
             }
-            Action::Put(id, part) => drop(self.part(chat, "PUT", Some(&long(id)), part)?),
-            Action::Delete(id) => drop(self.call(chat, "DELETE", Some(&long(id)), &Value::Null)?),
+            Action::Put(id, part) => drop(self.part(chat, "PUT", Some(&real_id(id, resolve)), part)?),
+            Action::Withdraw(id) => {
+                // Gone already is as good: an earlier try may have done it.
+                delete(id).unwrap_or(Ok(()))?;
+                progress.ids.retain(|known| known != id);
+            }
+            Action::Delete(id) => match delete(id) {
+                Err(_) if progress.unknown > 0 => (),
+                Err(why) => return Err(SendError::Permanent { code: MESSAGE_GONE, why }),
+                Ok(done) => done?,
+            },
             Action::Typing => {
                 let mut activity = compose(chat, "", "plain");
                 if let Some(fields) = activity.as_object_mut() {
@@ -174,26 +206,29 @@ impl Way<'_> {
     }
 }
 
-/// All calls of a message, in order.
-fn actions<'a>(chat: &ChatData, message: &'a Outgoing) -> Vec<Action<'a>> {
-    let parts =
-        |text: &str, files: &[OutFile]| wording::outgoing(&chat.channel, text, files, max_units(&message.connector));
+/// All calls of a message, in order; none when there is nothing to show.
+fn actions<'a>(chat: &ChatData, message: &'a Outgoing, resolve: &dyn Fn(&str) -> Option<String>) -> Vec<Action<'a>> {
     match &message.kind {
-        OutgoingKind::Send { text, files } => parts(text, files).into_iter().map(Action::Post).collect(),
+        OutgoingKind::Send { text, files } => {
+            wording::outgoing(&chat.channel, text, files).into_iter().map(Action::Post).collect()
+        }
         OutgoingKind::Update { ids, text } => {
-            let whole = parts(text, &[]);
-            let kept = whole.len();
-            let mut ids = ids.iter();
-            // What a longer text adds leaves as new messages rather than not at all.
-            let mut actions: Vec<_> = whole
-                .into_iter()
-                .map(|part| match ids.next() {
+            let whole = wording::outgoing(&chat.channel, text, &[]);
+            if whole.is_empty() {
+                return vec![];
+            }
+            // Only texts are edited: the files of a message have ids of their own and stay.
+            let mut ids = ids.iter().filter(|id| !resolve(id).is_some_and(|words| words.starts_with(FILE)));
+            let mut actions = Vec::with_capacity(whole.len());
+            for part in whole {
+                actions.push(match ids.next() {
                     Some(id) => Action::Put(id, part),
+                    // What a longer text adds leaves as new messages rather than not at all.
                     None => Action::Post(part),
-                })
-                .collect();
+                });
+            }
             // A shorter text leaves parts over: they go, or the customer reads the old end.
-            actions.extend(ids.skip(usize::from(kept == 0)).map(|id| Action::Delete(id)));
+            actions.extend(ids.map(|id| Action::Withdraw(id)));
             actions
         }
         OutgoingKind::Delete { id } => vec![Action::Delete(id)],
@@ -201,8 +236,10 @@ fn actions<'a>(chat: &ChatData, message: &'a Outgoing) -> Vec<Action<'a>> {
     }
 }
 
-fn max_units(connector: &str) -> usize {
-    ROWS.iter().find(|row| row.id == connector).map_or(TEXT_MAX_UNITS, |row| row.text_max_units)
+/// The channel's own id behind one that the portal knows.
+fn real_id(id: &str, resolve: &dyn Fn(&str) -> Option<String>) -> String {
+    let words = resolve(id).unwrap_or_else(|| id.to_owned());
+    words.strip_prefix(FILE).map_or_else(|| words.clone(), str::to_owned)
 }
 
 fn compose(chat: &ChatData, text: &str, format: &str) -> Value {
@@ -239,8 +276,8 @@ fn classify(answer: &Answer) -> SendError {
     match answer.status {
         401 => SendError::Auth { why },
         403 => permanent("BLOCKED"),
-        404 if code == "ActivityNotFoundInConversation" => permanent("MESSAGE_GONE"),
-        404 => permanent("CHAT_GONE"),
+        404 if code == "ActivityNotFoundInConversation" => permanent(MESSAGE_GONE),
+        404 => permanent(CHAT_GONE),
         405 | 501 => permanent("UNSUPPORTED"),
         413 => permanent(TOO_BIG),
         408 | 412 | 429 | 502..=504 => SendError::Retry { why, after: answer.retry_after(), ambiguous: false },

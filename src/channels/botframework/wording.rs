@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::activity::{Activity, at};
+use super::services::text_max_units;
 use crate::message::OutFile;
 use crate::text::{self, Markup, Mention, Print, Recipient};
 
@@ -53,12 +54,15 @@ pub(super) struct Part {
     pub(super) attachment: Value,
     /// The same in plain text, for a channel that refuses the other form.
     pub(super) fallback: String,
+    /// It stands for a file of the operator.
+    pub(super) is_file: bool,
 }
 
 /// An operator's text and files as the channel's messages, in order: text first, then a message for each file, so that
 /// every one has an id of its own.
-pub(super) fn outgoing(channel: &str, bbcode: &str, files: &[OutFile], max_units: usize) -> Vec<Part> {
+pub(super) fn outgoing(channel: &str, bbcode: &str, files: &[OutFile]) -> Vec<Part> {
     let (how, format) = print(channel);
+    let max_units = text_max_units(channel);
     let printed = text::print_parts(bbcode, how, max_units);
     let plain = text::print_parts(bbcode, Print::Plain, max_units);
     let mut parts: Vec<Part> = printed
@@ -69,6 +73,7 @@ pub(super) fn outgoing(channel: &str, bbcode: &str, files: &[OutFile], max_units
             text,
             format,
             attachment: Value::Null,
+            is_file: false,
         })
         .collect();
     parts.extend(files.iter().map(|file| file_part(channel, file)));
@@ -81,7 +86,7 @@ fn file_part(channel: &str, file: &OutFile) -> Part {
         Some(mime) => (String::new(), json!({"contentType": mime, "contentUrl": file.link, "name": file.name})),
         None => (link.clone(), Value::Null),
     };
-    Part { text, format: "plain", attachment, fallback: link }
+    Part { text, format: "plain", attachment, fallback: link, is_file: true }
 }
 
 /// The type under which a file may be attached. Only portals that tell a type give links to the bytes; a page with a
@@ -110,7 +115,7 @@ mod tests {
             ("telegram", "Anna:\n5 < 6", "plain"),
             ("somethingnew", "Anna:\n5 < 6", "plain"),
         ] {
-            let parts = outgoing(channel, signed, &[], 1000);
+            let parts = outgoing(channel, signed, &[]);
             assert_eq!(parts.len(), 1);
             assert_eq!((parts[0].text.as_str(), parts[0].format), (want, format), "{channel}");
             assert_eq!(parts[0].fallback, "Anna:\n5 < 6");
@@ -125,7 +130,7 @@ mod tests {
             image: true,
             mime: mime.map(Into::into),
         };
-        let part = |channel: &str, mime| outgoing(channel, "", &[file(mime)], 1000).remove(0);
+        let part = |channel: &str, mime| outgoing(channel, "", &[file(mime)]).remove(0);
         assert_eq!(part("webchat", None).text, "a.png: https://p/~x");
         assert_eq!(part("webchat", Some("image/png")).attachment["contentUrl"], "https://p/~x");
         assert_eq!(part("msteams", Some("image/png")).attachment["contentType"], "image/png");

@@ -5,7 +5,7 @@ use super::*;
 /// Promise 8, `botframework.md` §2.1 row by row.
 #[test]
 fn only_the_channel_service_gets_in() {
-    let (service, clock, bot) = rig();
+    let Rig { service, clock, bot, .. } = rig();
     let (key, other) = (RsaKey::generate(KeySize::Rsa2048).unwrap(), RsaKey::generate(KeySize::Rsa2048).unwrap());
     let header = json!({"alg": "RS256", "kid": "k1"});
     let good = format!("Bearer {}", token(&key, &header, &claims()));

@@ -4,6 +4,7 @@ mod auth;
 mod receive;
 mod send;
 
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,67 +19,124 @@ use serde_json::{Value, json};
 use super::*;
 use crate::channels::Shelf;
 use crate::clock::{ManualClock, UnixMillis};
-use crate::message::{OutgoingKind, PortalRef};
+use crate::message::{OutFile, OutgoingKind, PortalRef};
 use crate::net::{Answer, Call, Net, NetError};
 
 const APP: &str = "11111111-2222-3333-4444-555555555555";
 const NOW: i64 = 1_790_000_000;
 const SERVICE: &str = "https://smba.example.test/emea/";
 
+/// A shelf in memory.
 #[derive(Debug, Default)]
-struct NoShelf;
-impl Shelf for NoShelf {
-    fn get(&self, _: &str) -> Option<String> {
-        None
+struct Store(Mutex<BTreeMap<String, String>>);
+
+impl Shelf for Store {
+    fn get(&self, name: &str) -> Option<String> {
+        self.0.lock().unwrap().get(name).cloned()
     }
-    fn put(&self, _: &str, _: &str) {}
+    fn put(&self, name: &str, text: &str) {
+        self.0.lock().unwrap().insert(name.to_owned(), text.to_owned());
+    }
 }
 
-#[derive(Debug, Default)]
+type Script = Mutex<VecDeque<Result<Answer, NetError>>>;
+
+/// Sign-in service, keys and channel service. Whatever has no script is answered well.
+#[derive(Debug)]
 struct Service {
     keys: Mutex<Vec<Value>>,
+    jwks_uri: Mutex<String>,
     key_fetches: AtomicUsize,
     token_fetches: AtomicUsize,
-    statuses: Mutex<Vec<u16>>,
+    /// Answers of the sign-in service.
+    tokens: Script,
+    /// Answers of the channel service.
+    answers: Script,
+    /// Everything that was called.
     calls: Mutex<Vec<Call>>,
+}
+
+fn answer(status: u16, body: &Value) -> Answer {
+    Answer { status, body: body.to_string().into_bytes(), ..Answer::default() }
+}
+
+fn gone() -> NetError {
+    NetError::Connect(String::from("refused"))
+}
+
+impl Service {
+    /// What the channel service answers next.
+    fn then(&self, status: u16, code: &str) {
+        let body = if code.is_empty() { json!({}) } else { json!({"error": {"code": code, "message": "m"}}) };
+        self.answers.lock().unwrap().push_back(Ok(answer(status, &body)));
+    }
+
+    /// Calls of the channel service: method, address, body.
+    fn heard(&self) -> Vec<(String, String, Value)> {
+        let calls = self.calls.lock().unwrap();
+        let channel = calls.iter().filter(|call| call.url.contains("/v3/"));
+        channel
+            .map(|call| {
+                let body = serde_json::from_slice(&call.body).unwrap_or_default();
+                (call.method.to_owned(), call.url.clone(), body)
+            })
+            .collect()
+    }
 }
 
 impl Net for Service {
     fn call(&self, call: Call) -> Result<Answer, NetError> {
-        let ok = |body: &Value| Answer { status: 200, body: body.to_string().into_bytes(), ..Answer::default() };
-        if call.url.ends_with("openidconfiguration") {
-            return Ok(ok(&json!({"jwks_uri": "https://login.botframework.com/v1/.well-known/keys"})));
-        }
-        if call.url.ends_with("/keys") {
+        let url = call.url.clone();
+        self.calls.lock().unwrap().push(call);
+        if url.ends_with("openidconfiguration") {
             self.key_fetches.fetch_add(1, Ordering::SeqCst);
+            return Ok(answer(200, &json!({"jwks_uri": *self.jwks_uri.lock().unwrap()})));
+        }
+        if url.ends_with("/keys") {
             let keys = self.keys.lock().unwrap();
-            return if keys.is_empty() {
-                Err(NetError::Connect(String::new()))
-            } else {
-                Ok(ok(&json!({"keys": *keys})))
-            };
+            return if keys.is_empty() { Err(gone()) } else { Ok(answer(200, &json!({"keys": *keys}))) };
         }
-        if call.url.ends_with("/token") {
+        if url.ends_with("/token") {
             let count = self.token_fetches.fetch_add(1, Ordering::SeqCst);
-            return Ok(ok(&json!({"access_token": format!("t{count}"), "expires_in": "3600"})));
+            let good = || Ok(answer(200, &json!({"access_token": format!("t{count}"), "expires_in": "3600"})));
+            return self.tokens.lock().unwrap().pop_front().unwrap_or_else(good);
         }
-        let mut calls = self.calls.lock().unwrap();
-        calls.push(call);
-        let status = self.statuses.lock().unwrap().pop().unwrap_or(200);
-        Ok(Answer { status, ..ok(&json!({"id": format!("m{}", calls.len())})) })
+        let count = self.heard().len();
+        let good = || Ok(answer(200, &json!({"id": format!("m{count}")})));
+        self.answers.lock().unwrap().pop_front().unwrap_or_else(good)
     }
 }
 
-fn rig() -> (Arc<Service>, Arc<ManualClock>, BotFramework) {
-    let service = Arc::new(Service::default());
+/// A connector with everything around it.
+struct Rig {
+    service: Arc<Service>,
+    clock: Arc<ManualClock>,
+    tools: Tools,
+    bot: BotFramework,
+}
+
+fn rig_with(options: &Options) -> Rig {
+    let service = Arc::new(Service {
+        keys: Mutex::default(),
+        jwks_uri: Mutex::new(String::from("https://login.botframework.com/v1/.well-known/keys")),
+        key_fetches: AtomicUsize::new(0),
+        token_fetches: AtomicUsize::new(0),
+        tokens: Mutex::default(),
+        answers: Mutex::default(),
+        calls: Mutex::default(),
+    });
     let clock = Arc::new(ManualClock::at(UnixMillis(NOW * 1000)));
     let tools = Tools {
         net: Arc::<Service>::clone(&service),
         clock: Arc::<ManualClock>::clone(&clock),
-        shelf: Arc::new(NoShelf),
+        shelf: Arc::new(Store::default()),
     };
-    let bot = BotFramework::new(&tools, &Options::default());
-    (service, clock, bot)
+    let bot = BotFramework::new(&tools, options);
+    Rig { service, clock, tools, bot }
+}
+
+fn rig() -> Rig {
+    rig_with(&Options::default())
 }
 
 fn settings() -> Settings {
@@ -117,4 +175,8 @@ fn body() -> Value {
     json!({"type": "message", "id": "1", "channelId": "msteams", "serviceUrl": SERVICE, "text": "hi",
            "from": {"id": "29:a", "name": "Anna"}, "recipient": {"id": "28:b", "name": "Bot"},
            "conversation": {"id": "a:1"}})
+}
+
+fn received(activity: &Value) -> Received {
+    rig().bot.receive(&Verified(hook("", activity)), &settings()).unwrap()
 }

@@ -2,10 +2,6 @@
 
 use super::*;
 
-fn received(activity: &Value) -> Received {
-    rig().2.receive(&Verified(hook("", activity)), &settings()).unwrap()
-}
-
 /// `botframework.md` §1.2 and §1.4.
 #[test]
 fn activities_become_messages_and_never_vanish() {
@@ -26,6 +22,6 @@ fn activities_become_messages_and_never_vanish() {
     let place = json!([{"type": "Place", "name": "Home", "geo": {"latitude": 1.5, "longitude": "2"}}]);
     assert_eq!(received(&with(body(), "entities", place)).messages[0].attachments.len(), 1);
     for odd in [json!({"type": 5, "from": "x", "attachments": {}}), json!({"type": "message", "channelId": "x"})] {
-        let _ = rig().2.receive(&Verified(hook("", &odd)), &settings());
+        let _ = rig().bot.receive(&Verified(hook("", &odd)), &settings());
     }
 }
