@@ -115,11 +115,12 @@ impl Activity {
         let activity: Self = serde_json::from_value(value).ok()?;
         (!activity.kind.is_empty()).then_some(activity)
     }
+}
 
+impl Conversation {
     /// Several people may write here.
     pub(super) fn is_group(&self) -> bool {
-        self.conversation.is_group == Some(true)
-            || matches!(self.conversation.conversation_type.as_str(), "groupChat" | "channel")
+        self.is_group == Some(true) || matches!(self.conversation_type.as_str(), "groupChat" | "channel")
     }
 }
 

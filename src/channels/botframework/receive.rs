@@ -168,7 +168,7 @@ fn content(activity: &Activity) -> (String, Vec<FileLink>) {
             .find(|words| !words.is_empty())
             .unwrap_or_default();
     }
-    if activity.is_group() && !activity.from.name.is_empty() && !text.is_empty() {
+    if activity.conversation.is_group() && !activity.from.name.is_empty() && !text.is_empty() {
         text = format!("{}: {text}", user(activity).name);
     }
     (text, files)

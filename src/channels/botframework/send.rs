@@ -138,7 +138,7 @@ impl Way<'_> {
         let mut activity = compose(chat, &part.text, part.format);
         if let Some(fields) = activity.as_object_mut().filter(|_| !part.attachment.is_null()) {
             fields.insert(String::from("attachments"), json!([part.attachment]));
-            fields.retain(|name, _| name != "text" && name != "textFormat");
+            fields.remove("text");
         }
         let plain = part.format == "plain" && part.attachment.is_null();
         match self.call(chat, method, id, &activity) {
@@ -181,7 +181,10 @@ impl Way<'_> {
                     again = false;
                     self.tokens.drop_used(self.settings, token);
                 }
-                _ => return Err(classify(&answer)),
+                _ => {
+                    note_operation(&answer);
+                    return Err(classify(&answer));
+                }
             }
         }
     }
@@ -194,6 +197,11 @@ impl Way<'_> {
         if !safe {
             let why = String::from("the channel's address for this chat is not https");
             return Err(SendError::Permanent { code: "SERVICE_URL_UNSAFE", why });
+        }
+        // No encoding keeps these two from being read as a way up.
+        if [Some(chat.conversation.id.as_str()), id].iter().any(|id| matches!(id, Some("." | ".."))) {
+            let why = String::from("the channel has no message or chat of that id");
+            return Err(SendError::Permanent { code: MESSAGE_GONE, why });
         }
         let base = chat.service_url.trim_end_matches('/');
         let conversation = utf8_percent_encode(&chat.conversation.id, SEGMENT);
@@ -247,7 +255,7 @@ fn compose(chat: &ChatData, text: &str, format: &str) -> Value {
         "type": "message", "from": chat.bot, "conversation": chat.conversation, "textFormat": format, "text": text,
     });
     if let Some(fields) = activity.as_object_mut() {
-        if chat.conversation.is_group != Some(true) && !chat.user.id.is_empty() {
+        if !chat.conversation.is_group() && !chat.user.id.is_empty() {
             fields.insert(String::from("recipient"), json!(chat.user));
         }
         if !chat.locale.is_empty() {
@@ -263,6 +271,16 @@ fn no_token(why: NoToken) -> SendError {
         SendError::Retry { why: sentence, after: None, ambiguous: false }
     } else {
         SendError::Auth { why: sentence }
+    }
+}
+
+/// The channel's own number of a call that it refused, for whoever asks its support.
+fn note_operation(answer: &Answer) {
+    let operation = answer.header("x-correlating-operationid").unwrap_or_default();
+    let operation: String =
+        operation.chars().filter(|char| char.is_ascii_alphanumeric() || *char == '-').take(64).collect();
+    if !operation.is_empty() {
+        log::info!(request = operation.as_str(); "the channel refused a call of this number");
     }
 }
 
