@@ -217,7 +217,10 @@ impl Connector for BotFramework {
     fn test(&self, settings: &Settings) -> Result<(), TestError> {
         self.check(settings)?;
         match self.options.authentication {
-            Authentication::Required => self.tokens.try_fetch(&self.tools, settings).map_err(|why| why.error),
+            Authentication::Required => {
+                self.tokens.try_fetch(&self.tools, settings).map_err(|why| why.error)?;
+                self.gate.ready(&self.tools)
+            }
             Authentication::Off => Ok(()),
         }
     }

@@ -3,6 +3,7 @@
 mod auth;
 mod receive;
 mod send;
+mod sign_in;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::channels::Shelf;
-use crate::clock::{ManualClock, UnixMillis};
+use crate::clock::{Clock, ManualClock, UnixMillis};
 use crate::message::{OutFile, OutgoingKind, PortalRef};
 use crate::net::{Answer, Call, Net, NetError};
 
