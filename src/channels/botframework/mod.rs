@@ -3,7 +3,9 @@
 //! the address for answers comes with every message and may be used only because a signed token named it too.
 
 mod activity;
+mod attachments;
 mod auth;
+mod cards;
 mod keys;
 mod places;
 mod receive;

@@ -43,6 +43,11 @@ pub(super) fn incoming(activity: &Activity, written: &str) -> String {
     text::to_bbcode(markup(&activity.channel_id), written, &recipient, &mentions)
 }
 
+/// A message that came as HTML only, as BB-code.
+pub(super) fn html(written: &str) -> String {
+    text::to_bbcode(Markup::Skype, written, &Recipient::default(), &[])
+}
+
 /// One message for the channel.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Part {
