@@ -128,10 +128,10 @@ pub struct ChatRecord {
     pub connector: String,
     /// The connector's own data, JSON.
     pub data: String,
-    /// The customer or the channel ended the chat.
+    /// The bot was removed or blocked: nothing that an operator writes can arrive.
     pub closed: bool,
     /// Made from something the customer did. An event of the channel or of the bot itself knows less of the chat: it makes
-    /// a missing record, but leaves the data of one that is there.
+    /// a missing record, and of one that is there it changes only the members that it names.
     pub by_customer: bool,
 }
 
