@@ -237,7 +237,8 @@ impl Connector for BotFramework {
                 "botframework.skype" => Some(format!("https://join.skype.com/bot/{id}")),
                 _ => None,
             };
-            let typed = settings.get(key).map(str::to_owned);
+            // The portal's page prints it unescaped.
+            let typed = settings.get(key).and_then(crate::text::safe_link);
             let url = typed.or(derived.filter(|_| is_guid(&id)))?;
             Some(((*channel).to_owned(), url))
         };

@@ -101,7 +101,8 @@ fn attachable<'a>(channel: &str, file: &'a OutFile) -> Option<&'a str> {
     let image = mime.starts_with("image/");
     match channel {
         "webchat" | "directline" | "telegram" | "facebook" => Some(mime),
-        "msteams" | "slack" | "groupme" | "kik" | "line" if image => Some(mime),
+        "slack" | "groupme" | "kik" | "line" if image => Some(mime),
+        "msteams" if matches!(mime, "image/png" | "image/jpeg" | "image/gif") => Some(mime),
         _ => None,
     }
 }
@@ -139,7 +140,35 @@ mod tests {
         assert_eq!(part("webchat", None).text, "a.png: https://p/~x");
         assert_eq!(part("webchat", Some("image/png")).attachment["contentUrl"], "https://p/~x");
         assert_eq!(part("msteams", Some("image/png")).attachment["contentType"], "image/png");
-        assert!(part("msteams", Some("application/pdf")).attachment.is_null());
-        assert!(part("sms", Some("image/png")).attachment.is_null());
+    }
+
+    /// `botframework.md` §7, row by row.
+    #[test]
+    fn each_channel_gets_files_as_it_takes_them() {
+        let types = ["image/png", "image/webp", "video/mp4", "application/pdf"];
+        for (channel, attached) in [
+            ("msteams", [true, false, false, false]),
+            ("webchat", [true; 4]),
+            ("directline", [true; 4]),
+            ("telegram", [true; 4]),
+            ("facebook", [true; 4]),
+            ("slack", [true, true, false, false]),
+            ("groupme", [true, true, false, false]),
+            ("kik", [true, true, false, false]),
+            ("line", [true, true, false, false]),
+            ("email", [false; 4]),
+            ("sms", [false; 4]),
+            ("skype", [false; 4]),
+            ("somethingnew", [false; 4]),
+        ] {
+            for (mime, attached) in types.into_iter().zip(attached) {
+                let (name, link) = (String::from("f"), String::from("https://p/~x"));
+                let file = OutFile { name, link, image: false, mime: Some(mime.to_owned()) };
+                let part = outgoing(channel, "", &[file]).remove(0);
+                assert_eq!(!part.attachment.is_null(), attached, "{channel} {mime}");
+                assert_eq!(part.text.is_empty(), attached, "{channel} {mime}");
+                assert!(part.is_file && part.fallback == "f: https://p/~x");
+            }
+        }
     }
 }

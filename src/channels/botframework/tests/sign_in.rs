@@ -198,6 +198,22 @@ fn test_connect_looks_at_the_keys_too() {
     assert_eq!(rig.bot.test(&settings()), Ok(()), "keys that are fresh will do");
 }
 
+/// `portal-box.md` §10: the portal's page prints these addresses as they are.
+#[test]
+fn addresses_for_the_portals_page_are_harmless() {
+    let mut settings = settings();
+    settings.set("url_slack", "https://acme.slack.example/'onclick=\"x");
+    settings.set("url_kik", "javascript:alert(1)");
+    let info = rig().bot.info(&settings);
+    let link = |id: &str| info.links.iter().find(|(known, _)| known == id).map(|(_, url)| url.as_str());
+    assert_eq!(link("botframework.slack"), Some("https://acme.slack.example/%27onclick=%22x"));
+    assert_eq!(link("botframework.kik"), None);
+    assert_eq!(
+        link("botframework.msteams"),
+        Some(format!("https://teams.microsoft.com/l/chat/0/0?users=28:{APP}").as_str())
+    );
+}
+
 /// A token that a channel refuses is replaced once; a second refusal is about the credentials.
 #[test]
 fn a_refused_token_is_replaced_once() {
