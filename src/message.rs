@@ -81,7 +81,7 @@ pub struct FileLink {
     pub name: Option<String>,
     /// MIME type.
     pub mime: Option<String>,
-    /// The channel's file needs the bot's token: the link must lead through our signed pass-through.
+    /// Only the channel's credentials open it: the portal is handed them with the packet.
     pub protected: bool,
 }
 

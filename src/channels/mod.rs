@@ -14,6 +14,7 @@ use crate::ids::real_connector;
 use crate::message::{Outgoing, Progress, Received};
 use crate::net::Net;
 use crate::records::Settings;
+use crate::secret::Secret;
 
 /// One setting of a line.
 #[derive(Clone, Copy, Debug)]
@@ -193,6 +194,12 @@ pub trait Connector: Debug + Send + Sync {
         resolve: &dyn Fn(&str) -> Option<String>,
         progress: &mut Progress,
     ) -> Result<Step, SendError>;
+    /// Headers with which a file that came in through this line can be downloaded, or why there are none now. Asked for
+    /// protected files only, at each delivery. Blocking; never called while a transaction is open.
+    fn file_headers(&self, settings: &Settings, url: &str) -> Result<Vec<(String, Secret)>, String> {
+        let _ = (settings, url);
+        Err(String::from("this channel has no protected files"))
+    }
     /// Checks the credentials against the network; called by `testConnect` and `line test`.
     fn test(&self, settings: &Settings) -> Result<(), TestError>;
     /// What portals show of it.

@@ -29,6 +29,7 @@ use super::{
 };
 use crate::message::{Outgoing, Progress, Received};
 use crate::records::Settings;
+use crate::secret::Secret;
 
 /// Everything but RFC 3986's unreserved characters: conversation ids hold `/`, `;`, `|` and spaces.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -214,6 +215,14 @@ impl Connector for BotFramework {
         let authentication = self.options.authentication;
         let way = send::Way { tools: &self.tools, tokens: &self.tokens, settings, authentication };
         way.send(chat, message, resolve, progress)
+    }
+
+    fn file_headers(&self, settings: &Settings, url: &str) -> Result<Vec<(String, Secret)>, String> {
+        if self.options.authentication == Authentication::Off || !attachments::takes_token(url) {
+            return Err(String::from("the bot's token must not go to that address"));
+        }
+        let token = self.tokens.get(&self.tools, settings).map_err(|why| why.error.message)?;
+        Ok(vec![(String::from("Authorization"), Secret::new(format!("Bearer {}", token.reveal())))])
     }
 
     fn test(&self, settings: &Settings) -> Result<(), TestError> {

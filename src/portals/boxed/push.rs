@@ -7,6 +7,7 @@ use super::form::Form;
 use super::php::{self, Value};
 use crate::message::{Attachment, Body, FileLink, Incoming, IncomingKind, Notice, PortalRef, User};
 use crate::net::Answer;
+use crate::portals::files::Opened;
 use crate::portals::{PortalError, Receipt};
 use crate::records::Portal;
 use crate::text;
@@ -37,8 +38,13 @@ pub fn form(portal: &Portal, command: &str, connector: &str, line: &str, data: &
     form
 }
 
-/// The command and its list for bodies of one kind.
+/// The command and its list for bodies of one kind, no file opened.
 pub fn content(portal: &Portal, bodies: &[Body]) -> (&'static str, Value) {
+    content_opened(portal, bodies, &Opened::default())
+}
+
+/// The command and its list for bodies of one kind, with what the downloads of their files need.
+pub fn content_opened(portal: &Portal, bodies: &[Body], opened: &Opened) -> (&'static str, Value) {
     let command = match bodies.first() {
         Some(Body::Notice(Notice::Delivered { .. })) => "receivingStatusDelivery",
         Some(Body::Notice(Notice::Read { .. })) => "receivingStatusReading",
@@ -46,12 +52,12 @@ pub fn content(portal: &Portal, bodies: &[Body]) -> (&'static str, Value) {
         Some(Body::Notice(Notice::Failed { .. })) if portal.major() >= ERRORS_FROM => "receivingError",
         Some(Body::Notice(Notice::Failed { .. }) | Body::Message(_)) | None => "receivingMessage",
     };
-    (command, Value::list(bodies.iter().map(|body| element(portal, body))))
+    (command, Value::list(bodies.iter().map(|body| element(portal, body, opened))))
 }
 
-fn element(portal: &Portal, body: &Body) -> Value {
+fn element(portal: &Portal, body: &Body, opened: &Opened) -> Value {
     match body {
-        Body::Message(message) => message_element(portal, message),
+        Body::Message(message) => message_element(portal, message, opened),
         Body::Notice(Notice::Delivered { im, chat, ids, date }) => status(Some(im), chat, ids, *date),
         Body::Notice(Notice::Read { im, chat, ids, date }) => status(im.as_ref(), chat, ids, *date),
         Body::Notice(Notice::Failed { im, chat, deleting, code, text }) => {
@@ -117,7 +123,7 @@ fn told_in_chat(portal: &Portal, portal_ref: &PortalRef, chat: &str, why: &str) 
         attachments: Vec::new(),
         route: None,
     };
-    message_element(portal, &message)
+    message_element(portal, &message, &Opened::default())
 }
 
 fn cut(text: &str, max: usize) -> String {
@@ -126,7 +132,7 @@ fn cut(text: &str, max: usize) -> String {
 
 /// The message array of §4.4, keys in the order of the worked example: the portal compares the user by the md5 of its
 /// serialized array, so it must be byte-stable.
-fn message_element(portal: &Portal, message: &Incoming) -> Value {
+fn message_element(portal: &Portal, message: &Incoming, opened: &Opened) -> Value {
     let say = |text: &str| {
         if portal.major() < RAW_EMOJI_FROM { text::to_shortnames(text) } else { text.to_owned() }
     };
@@ -140,7 +146,7 @@ fn message_element(portal: &Portal, message: &Incoming) -> Value {
             inner.push(("text", Value::text(say(&message.text))));
         }
         if !message.files.is_empty() {
-            inner.push(("files", Value::list(message.files.iter().map(file))));
+            inner.push(("files", Value::list(message.files.iter().map(|link| file(link, opened)))));
         }
         if !message.attachments.is_empty() {
             inner.push(("attachments", Value::list(message.attachments.iter().map(|a| attachment(a, &say)))));
@@ -191,13 +197,20 @@ fn user(user: &User, say: &impl Fn(&str) -> String) -> Value {
     Value::map(pairs)
 }
 
-fn file(file: &FileLink) -> Value {
+fn file(file: &FileLink, opened: &Opened) -> Value {
     let mut pairs = vec![("url", Value::text(&file.url))];
     if let Some(name) = &file.name {
         pairs.push(("name", Value::text(name)));
     }
     if let Some(mime) = &file.mime {
         pairs.push(("type", Value::text(mime)));
+    }
+    let headers = opened.of(file).iter();
+    let headers: Vec<Value> = headers
+        .map(|(name, value)| Value::map([("name", Value::text(name)), ("value", Value::text(value.reveal()))]))
+        .collect();
+    if !headers.is_empty() {
+        pairs.push(("headers", Value::list(headers)));
     }
     Value::map(pairs)
 }
