@@ -14,8 +14,10 @@ use crate::config::{Config, Confirm, Listen};
 use crate::http::front::{Bind, Front, FrontError, Limits};
 use crate::http::service::Service;
 use crate::http::tls::{self, TlsError};
+use crate::ids::LineId;
 use crate::metrics::Metrics;
 use crate::net::{Net, Out};
+use crate::portals::files::{Headers, Opener};
 use crate::queue::blocks::Schedule;
 use crate::queue::{self, dead};
 use crate::sender::{SenderLoop, packet};
@@ -102,6 +104,41 @@ impl Shelf for StoreShelf {
                 }
             },
         );
+    }
+}
+
+/// Opens protected files with the credentials of the line they came in on.
+#[derive(Debug)]
+pub struct Files {
+    readers: Readers,
+    factory: Arc<Factory>,
+}
+
+impl Files {
+    /// Reads lines and settings through `readers`.
+    pub fn new(readers: Readers, factory: Arc<Factory>) -> Self {
+        Self { readers, factory }
+    }
+
+    fn ask(&self, line: LineId, url: &str) -> Result<Headers, String> {
+        const GONE: &str = "the line has no channel any more";
+        let (connector, settings) = {
+            let db = self.readers.get().map_err(|error| error.to_string())?;
+            let record = directory::line_by_id(&db, line).map_err(|error| error.to_string())?;
+            let settings = directory::settings(&db, line).map_err(|error| error.to_string())?;
+            (record.ok_or(GONE)?.connector, settings)
+        };
+        self.factory.get(&connector).filter(|_| !settings.is_empty()).ok_or(GONE)?.file_headers(&settings, url)
+    }
+}
+
+impl Opener for Files {
+    fn headers(&self, line: LineId, url: &str) -> Option<Headers> {
+        let asked = self.ask(line, url);
+        if let Err(error) = &asked {
+            log::warn!(line:% = line, error = error.as_str(); "a file can't be opened for the portal; its link stands in the text");
+        }
+        asked.ok()
     }
 }
 
@@ -251,8 +288,15 @@ impl App {
         let _ = service.public_url.set(url);
         let _ = service.front.set(Arc::clone(front.stats()));
 
-        let parts =
-            sender::Parts { store: store.clone(), writer: writer.clone(), clock: Arc::clone(&clock), net, metrics };
+        let readers = Readers::new(store.clone(), config.queue.delivery_workers);
+        let parts = sender::Parts {
+            store: store.clone(),
+            writer: writer.clone(),
+            clock: Arc::clone(&clock),
+            net,
+            opener: Arc::new(Files::new(readers, Arc::clone(&factory))),
+            metrics,
+        };
         let sender_loop = SenderLoop::new(parts, sender_options(config), sender_bell.clone(), sender_events)?;
         let parts = dispatcher::Parts { store, writer, clock, factory, sender: sender_bell };
         let options = dispatcher::Options { ttl: config.outbox.ttl, workers: config.outbox.channel_workers };

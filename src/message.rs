@@ -81,7 +81,7 @@ pub struct FileLink {
     pub name: Option<String>,
     /// MIME type.
     pub mime: Option<String>,
-    /// The channel's file needs the bot's token: the link must lead through our signed pass-through.
+    /// Only the channel's credentials open it: the portal is handed them with the packet.
     pub protected: bool,
 }
 
@@ -128,10 +128,10 @@ pub struct ChatRecord {
     pub connector: String,
     /// The connector's own data, JSON.
     pub data: String,
-    /// The customer or the channel ended the chat.
+    /// The bot was removed or blocked: nothing that an operator writes can arrive.
     pub closed: bool,
     /// Made from something the customer did. An event of the channel or of the bot itself knows less of the chat: it makes
-    /// a missing record, but leaves the data of one that is there.
+    /// a missing record, and of one that is there it changes only the members that it names.
     pub by_customer: bool,
 }
 
@@ -209,6 +209,19 @@ pub struct OutFile {
     pub image: bool,
     /// MIME type where the portal tells (from Open Lines 19 on): then the link leads to the bytes.
     pub mime: Option<String>,
+}
+
+/// How far an outgoing message has come. Stored with its outbox row, so that a retry goes on where it stopped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Calls done, of those that the connector makes of the message.
+    pub parts: usize,
+    /// External ids of what the customer sees of the message now, at most 100 characters each.
+    pub ids: Vec<String>,
+    /// What such an id stands for, where the id alone does not say it: `(id, the connector's own words)`.
+    pub aliases: Vec<(String, String)>,
+    /// Tries of the next call whose outcome is unknown: it may have been carried out.
+    pub unknown: u32,
 }
 
 /// What the server tells a portal besides customers' messages. Queued and retried like them.

@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::ids::real_connector;
-use crate::message::{Outgoing, Received};
+use crate::message::{Outgoing, Progress, Received};
 use crate::net::Net;
 use crate::records::Settings;
+use crate::secret::Secret;
 
 /// One setting of a line.
 #[derive(Clone, Copy, Debug)]
@@ -100,17 +101,17 @@ pub struct HookAnswer {
     pub body: Vec<u8>,
 }
 
-/// The channel has taken a message.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sent {
-    /// External ids of every part, at most 100 characters each; empty when the channel gave none.
-    pub ids: Vec<String>,
-    /// Short ids that stand for long ones.
-    pub aliases: Vec<(String, String)>,
+/// What one step of sending a message has come to; the ids are in its [`Progress`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The channel has taken a part; the next one goes with the next step.
+    More,
+    /// The channel has taken all of it.
+    Done,
 }
 
-/// Why the channel has not taken a message (`botframework.md` §4.2). `sent` holds the ids of the parts that had
-/// already left: they are not sent again.
+/// Why the channel has not taken a part of a message (`botframework.md` §4.2). Parts that had left before stand in the
+/// [`Progress`] and are not sent again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SendError {
     /// Try again, not before `after` when the channel says so.
@@ -134,16 +135,6 @@ pub enum SendError {
         /// What happened.
         why: String,
     },
-}
-
-/// How far a message that is sent in parts has come; stored with the outbox row so that a retry goes on where it
-/// stopped.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Parts done.
-    pub parts: usize,
-    /// Their external ids.
-    pub ids: Vec<String>,
 }
 
 /// Why the settings do not work; the sentence is shown by the portal's page.
@@ -192,9 +183,9 @@ pub trait Connector: Debug + Send + Sync {
     fn receive(&self, hook: &Verified, settings: &Settings) -> Result<Received, Rejected>;
     /// The answer once everything is stored.
     fn answer(&self, hook: &Verified) -> HookAnswer;
-    /// Sends, edits or deletes one message. `chat` is the data the connector put into [`crate::message::ChatRecord`];
-    /// `resolve` gives the long id behind a short one; `progress` is updated after each part. Blocking; never called
-    /// while a transaction is open.
+    /// Makes the next call that a message needs: sends, edits or deletes one part of it. `chat` is the data the connector
+    /// put into [`crate::message::ChatRecord`]; `resolve` gives what an id stands for; `progress` is moved on with each
+    /// part that the channel has taken. Blocking; never called while a transaction is open.
     fn send(
         &self,
         settings: &Settings,
@@ -202,7 +193,13 @@ pub trait Connector: Debug + Send + Sync {
         message: &Outgoing,
         resolve: &dyn Fn(&str) -> Option<String>,
         progress: &mut Progress,
-    ) -> Result<Sent, SendError>;
+    ) -> Result<Step, SendError>;
+    /// Headers with which a file that came in through this line can be downloaded, or why there are none now. Asked for
+    /// protected files only, at each delivery. Blocking; never called while a transaction is open.
+    fn file_headers(&self, settings: &Settings, url: &str) -> Result<Vec<(String, Secret)>, String> {
+        let _ = (settings, url);
+        Err(String::from("this channel has no protected files"))
+    }
     /// Checks the credentials against the network; called by `testConnect` and `line test`.
     fn test(&self, settings: &Settings) -> Result<(), TestError>;
     /// What portals show of it.

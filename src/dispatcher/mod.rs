@@ -11,10 +11,10 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use rusqlite::Connection;
 
-use crate::channels::{Connector, Factory, Progress, SendError, Sent};
+use crate::channels::{Connector, Factory, SendError, Step};
 use crate::clock::{Clock, UnixMillis};
 use crate::ids::{LineId, MessageId};
-use crate::message::{Body, Notice, Outgoing, OutgoingKind};
+use crate::message::{Body, Notice, Outgoing, OutgoingKind, Progress};
 use crate::outbox::{self, Lane, body};
 use crate::queue::{self, dead};
 use crate::records::{LineState, Settings};
@@ -324,13 +324,12 @@ impl Dispatcher {
             self.bury(lane, waiting.id, Some(message), dead::Reason::TooOld, "TOO_OLD", why);
             return Ok(());
         }
-        let (parts, ids) = body::decode_progress(&waiting.progress);
         line.in_flight += 1;
         self.pool.give(Job {
             lane: lane.clone(),
             id: waiting.id,
             message,
-            progress: Progress { parts, ids },
+            progress: body::decode_progress(&waiting.progress),
             connector: Arc::clone(&line.connector),
             settings: Arc::clone(&line.settings),
         });
@@ -344,9 +343,10 @@ impl Dispatcher {
         self.ready.extend(line.parked.drain(..));
         let Outcome { id, message, progress, result } = outcome;
         match result {
-            Ok(sent) => self.settle(lane, id, message, sent),
+            Ok(Step::Done) => self.settle(lane, id, message, progress),
+            Ok(Step::More) => self.note(lane, id, &progress),
             // A typing mark is worth nothing a moment later.
-            Err(_) if message.kind == OutgoingKind::Typing => self.settle(lane, id, message, Sent::default()),
+            Err(_) if message.kind == OutgoingKind::Typing => self.settle(lane, id, message, progress),
             Err(SendError::Permanent { code, why }) => {
                 log::warn!(line:% = lane.line, message:% = id, error = why.as_str(); "the channel refused a message for good");
                 self.bury(lane, id, Some(message), dead::Reason::Permanent, code, &why);
@@ -360,18 +360,24 @@ impl Dispatcher {
     }
 
     /// The channel has the message: the row leaves, and the portal learns the external ids.
-    fn settle(&self, lane: &Lane, id: MessageId, message: Outgoing, sent: Sent) {
+    fn settle(&self, lane: &Lane, id: MessageId, message: Outgoing, progress: Progress) {
         let line = lane.line;
         let work = move |tx: &mut Tx<'_>| {
             if !outbox::settle(tx, id, &message.connector)? {
                 return Ok(());
             }
-            for (short, long) in &sent.aliases {
+            for (short, long) in &progress.aliases {
                 directory::put_alias(tx, line, short, long)?;
             }
-            if let OutgoingKind::Send { .. } = message.kind {
+            let news = match &message.kind {
+                OutgoingKind::Send { .. } => true,
+                // An edit that became longer or shorter has other parts now.
+                OutgoingKind::Update { ids, .. } => *ids != progress.ids,
+                OutgoingKind::Delete { .. } | OutgoingKind::Typing => false,
+            };
+            if news {
                 // Without any id the portal would show "sending" for ever; edits of such a message are impossible.
-                let ids = if sent.ids.is_empty() { vec![format!("trunkline-{id}")] } else { sent.ids };
+                let ids = if progress.ids.is_empty() { vec![format!("trunkline-{id}")] } else { progress.ids };
                 let notice = Notice::Delivered { im: message.im, chat: message.chat, ids, date: tx.now.secs() };
                 queue::push(tx, line, &message.connector, None, &Body::Notice(notice))?;
             }
@@ -380,8 +386,14 @@ impl Dispatcher {
         self.write(lane, work);
     }
 
+    /// A part has left: a crash from here on does not repeat it.
+    fn note(&self, lane: &Lane, id: MessageId, progress: &Progress) {
+        let progress = body::encode_progress(progress);
+        self.write(lane, move |tx| outbox::postpone(tx, id, tx.now, false, &progress));
+    }
+
     fn postpone(&mut self, lane: &Lane, id: MessageId, after: Option<Duration>, progress: &Progress) {
-        let progress = body::encode_progress(progress.parts, &progress.ids);
+        let progress = body::encode_progress(progress);
         let work = move |tx: &mut Tx<'_>| {
             let attempts: u32 = tx
                 .db()
@@ -423,7 +435,7 @@ impl Dispatcher {
         let first = line.state == LineState::Active;
         line.state = LineState::Broken;
         log::error!(line:% = lane.line, error = why.as_str(); "the channel refuses the line's credentials; its messages wait for new settings");
-        let (line, progress) = (lane.line, body::encode_progress(progress.parts, &progress.ids));
+        let (line, progress) = (lane.line, body::encode_progress(progress));
         let message = message.clone();
         let work = move |tx: &mut Tx<'_>| {
             outbox::postpone(tx, id, tx.now, true, &progress)?;

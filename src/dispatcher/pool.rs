@@ -9,9 +9,9 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use rusqlite::Connection;
 
 use super::Event;
-use crate::channels::{Connector, Progress, SendError, Sent};
+use crate::channels::{Connector, SendError, Step};
 use crate::ids::MessageId;
-use crate::message::Outgoing;
+use crate::message::{Outgoing, Progress};
 use crate::outbox::Lane;
 use crate::records::Settings;
 use crate::store::{Store, StoreError, directory};
@@ -33,7 +33,7 @@ pub struct Outcome {
     pub(super) id: MessageId,
     pub(super) message: Outgoing,
     pub(super) progress: Progress,
-    pub(super) result: Result<Sent, SendError>,
+    pub(super) result: Result<Step, SendError>,
 }
 
 #[derive(Debug)]
@@ -90,7 +90,7 @@ fn work(db: &Connection, queue: &Receiver<Job>, events: &Sender<Event>) {
     }
 }
 
-fn send(db: &Connection, job: &mut Job) -> Result<Sent, SendError> {
+fn send(db: &Connection, job: &mut Job) -> Result<Step, SendError> {
     let busy = |error: rusqlite::Error| SendError::Retry { why: error.to_string(), after: None, ambiguous: false };
     let chat = directory::chat(db, job.lane.line, &job.lane.chat).map_err(busy)?;
     let resolve = |short: &str| directory::alias(db, job.lane.line, short).ok().flatten();

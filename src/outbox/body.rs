@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::message::{OutFile, Outgoing, OutgoingKind, PortalRef};
+use crate::message::{OutFile, Outgoing, OutgoingKind, PortalRef, Progress};
 
 #[derive(Serialize, Deserialize)]
 struct Stored {
@@ -38,6 +38,10 @@ struct StoredFile {
 struct StoredProgress {
     parts: usize,
     ids: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    aliases: Vec<(String, String)>,
+    #[serde(default)]
+    unknown: u32,
 }
 
 /// Message → bytes for the database.
@@ -94,14 +98,18 @@ pub fn decode(bytes: &[u8]) -> Option<Outgoing> {
     })
 }
 
-/// How far a message in parts has come → text for the database.
-pub fn encode_progress(parts: usize, ids: &[String]) -> String {
-    serde_json::to_string(&StoredProgress { parts, ids: ids.to_vec() }).unwrap_or_default()
+/// How far a message has come → text for the database.
+pub fn encode_progress(progress: &Progress) -> String {
+    let Progress { parts, ids, aliases, unknown } = progress.clone();
+    serde_json::to_string(&StoredProgress { parts, ids, aliases, unknown }).unwrap_or_default()
 }
 
-/// Text of the database → parts done and their ids; nothing done when the text is empty.
-pub fn decode_progress(text: &str) -> (usize, Vec<String>) {
-    serde_json::from_str::<StoredProgress>(text).map_or_else(|_| (0, Vec::new()), |stored| (stored.parts, stored.ids))
+/// Text of the database → how far the message has come; nowhere when the text is empty.
+pub fn decode_progress(text: &str) -> Progress {
+    serde_json::from_str::<StoredProgress>(text).map_or_else(
+        |_| Progress::default(),
+        |StoredProgress { parts, ids, aliases, unknown }| Progress { parts, ids, aliases, unknown },
+    )
 }
 
 #[cfg(test)]
@@ -129,7 +137,10 @@ mod tests {
             assert_eq!(decode(&encode(&message)), Some(message));
         }
         assert_eq!(decode(b"{}"), None);
-        assert_eq!(decode_progress(&encode_progress(2, &["a".into()])), (2, vec!["a".into()]));
-        assert_eq!(decode_progress(""), (0, vec![]));
+        let progress =
+            Progress { parts: 2, ids: vec!["a".into()], aliases: vec![("a".into(), "b".into())], unknown: 1 };
+        assert_eq!(decode_progress(&encode_progress(&progress)), progress);
+        assert_eq!(decode_progress(r#"{"parts":1,"ids":[]}"#), Progress { parts: 1, ..Progress::default() });
+        assert_eq!(decode_progress(""), Progress::default());
     }
 }

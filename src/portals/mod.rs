@@ -1,6 +1,7 @@
 //! The portal protocols: how a packet is posted and what counts as its confirmation. No database, no HTTP server here.
 
 pub mod boxed;
+pub mod files;
 
 use std::fmt::{self, Debug};
 use std::time::Duration;
@@ -19,6 +20,15 @@ pub struct Packet {
     pub line: String,
     /// In order.
     pub bodies: Vec<Body>,
+    /// What the portal's downloads of protected files need.
+    pub opened: files::Opened,
+}
+
+impl Packet {
+    /// A packet whose files nobody has opened yet.
+    pub fn new(connector: String, line: String, bodies: Vec<Body>) -> Self {
+        Self { connector, line, bodies, opened: files::Opened::default() }
+    }
 }
 
 /// The portal's word about a packet.

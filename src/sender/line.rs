@@ -99,7 +99,7 @@ impl Flight {
     /// Splits a cut into what the sender remembers and what the worker posts.
     pub(super) fn new(cut: Cut, line: &str, now: UnixMillis) -> (Self, Packet) {
         let (rows, bodies): (Vec<Queued>, Vec<_>) = cut.rows.into_iter().unzip();
-        let packet = Packet { connector: cut.connector.clone(), line: line.to_owned(), bodies };
+        let packet = Packet::new(cut.connector.clone(), line.to_owned(), bodies);
         let rows = rows
             .into_iter()
             .map(|row| FlightRow {

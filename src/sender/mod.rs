@@ -25,6 +25,7 @@ use crate::clock::{Clock, UnixMillis};
 use crate::ids::{LineId, MessageId, PortalId};
 use crate::metrics::Metrics;
 use crate::net::Net;
+use crate::portals::files::Opener;
 use crate::portals::{PortalError, Receipt, protocol};
 use crate::queue::blocks::Schedule;
 use crate::queue::{self, dead};
@@ -162,6 +163,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// The way out.
     pub net: Arc<dyn Net>,
+    /// Opens the channels' protected files.
+    pub opener: Arc<dyn Opener>,
     /// Durations.
     pub metrics: Metrics,
 }
@@ -169,7 +172,7 @@ pub struct Parts {
 impl SenderLoop {
     /// Opens a reader, starts the workers and looks for lines that wait.
     pub fn new(parts: Parts, options: Options, bell: Bell, events: Receiver<Event>) -> Result<Self, StoreError> {
-        let pool = Pool::start(options.workers, &parts.net, &bell.0)
+        let pool = Pool::start(options.workers, &parts.net, &parts.opener, &bell.0)
             .map_err(|why| StoreError::Folder { path: "delivery workers".into(), why })?;
         let mut sender = Self {
             db: parts.store.reading()?,

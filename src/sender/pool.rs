@@ -10,7 +10,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::Event;
 use crate::ids::LineId;
 use crate::net::{Net, NetError};
-use crate::portals::{Packet, PortalError, protocol};
+use crate::portals::files::Opener;
+use crate::portals::{Packet, PortalError, Receipt, protocol};
 use crate::records::Portal;
 
 /// One post to make.
@@ -33,15 +34,21 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn start(workers: usize, net: &Arc<dyn Net>, events: &Sender<Event>) -> std::io::Result<Self> {
+    pub(super) fn start(
+        workers: usize,
+        net: &Arc<dyn Net>,
+        opener: &Arc<dyn Opener>,
+        events: &Sender<Event>,
+    ) -> std::io::Result<Self> {
         let (jobs, queue) = bounded::<Job>(workers);
         let threads = (0..workers)
             .map(|number| {
-                let (net, queue, events) = (Arc::clone(net), queue.clone(), events.clone());
+                let (net, opener) = (Arc::clone(net), Arc::clone(opener));
+                let (queue, events) = (queue.clone(), events.clone());
                 std::thread::Builder::new()
                     .name(format!("delivery-{number}"))
                     .stack_size(512 * 1024)
-                    .spawn(move || work(&net, &queue, &events))
+                    .spawn(move || work(net.as_ref(), opener.as_ref(), &queue, &events))
             })
             .collect::<std::io::Result<Vec<_>>>()?;
         Ok(Self { jobs, threads, free: workers })
@@ -65,10 +72,10 @@ impl Pool {
     }
 }
 
-fn work(net: &Arc<dyn Net>, queue: &Receiver<Job>, events: &Sender<Event>) {
+fn work(net: &dyn Net, opener: &dyn Opener, queue: &Receiver<Job>, events: &Sender<Event>) {
     for job in queue {
         let line = job.line;
-        let result = catch_unwind(AssertUnwindSafe(|| deliver(net.as_ref(), &job)))
+        let result = catch_unwind(AssertUnwindSafe(|| deliver(net, opener, job)))
             .unwrap_or_else(|_| Err(PortalError::Net(NetError::Broken("internal error while posting".into()))));
         if events.send(Event::Done { line, result }).is_err() {
             return;
@@ -76,7 +83,8 @@ fn work(net: &Arc<dyn Net>, queue: &Receiver<Job>, events: &Sender<Event>) {
     }
 }
 
-fn deliver(net: &dyn Net, job: &Job) -> Result<crate::portals::Receipt, PortalError> {
+fn deliver(net: &dyn Net, opener: &dyn Opener, mut job: Job) -> Result<Receipt, PortalError> {
+    job.packet.open(job.line, opener);
     match protocol(&job.portal.protocol) {
         Some(protocol) => protocol.deliver(net, &job.portal, &job.packet, job.timeout),
         None => Err(PortalError::Net(NetError::BadUrl(format!("unknown protocol `{}`", job.portal.protocol)))),

@@ -13,6 +13,7 @@ use crate::message::{Body, Chat, Incoming, IncomingKind, User};
 use crate::metrics::Metrics;
 use crate::net::Net;
 use crate::portals::boxed;
+use crate::portals::files::Shut;
 use crate::queue;
 use crate::sender::{self, Event, SenderLoop};
 use crate::store::counters::{self, Accounting};
@@ -219,6 +220,7 @@ fn start_sender(
         writer: writer.clone(),
         clock: clock.clone(),
         net: Arc::clone(net),
+        opener: Arc::new(Shut),
         metrics: Metrics::default(),
     };
     Ok((SenderLoop::new(parts, options.clone(), bell.clone(), events)?, bell))

@@ -287,14 +287,15 @@ pub fn status_missing(tx: &Tx<'_>, line: LineId) -> Result<()> {
         .map(drop)
 }
 
+/// What an event of the channel knows is laid over what is there; a customer's message replaces it.
 const PUT_CHAT: &str = "
     insert into chats (line_id, chat, connector, data, closed, updated_at)
     values (:line, :chat, :connector, :data, :closed, :now)
     on conflict do update
-       set connector = excluded.connector, data = case when :whole then excluded.data else data end,
-           closed = excluded.closed, updated_at = excluded.updated_at
-     where (:whole and data is not excluded.data)
-        or closed is not excluded.closed or connector is not excluded.connector";
+       set connector = excluded.connector, closed = excluded.closed, updated_at = excluded.updated_at,
+           data = case when :whole or not json_valid(data) then excluded.data else json_patch(data, excluded.data) end
+     where closed is not excluded.closed or connector is not excluded.connector
+        or data is not case when :whole or not json_valid(data) then excluded.data else json_patch(data, excluded.data) end";
 
 /// Remembers what a later send into a chat needs; unchanged data costs no write.
 pub fn put_chat(tx: &Tx<'_>, line: LineId, chat: &ChatRecord) -> Result<()> {
@@ -373,9 +374,10 @@ mod tests {
     use crate::clock::SystemClock;
     use crate::store::{Store, Writer};
 
-    /// A membership event, which names no customer, must not take the customer from the record.
+    /// A membership event names no customer and must not take him from the record, but its address for answers is the
+    /// newest that proved itself.
     #[test]
-    fn an_event_of_the_channel_leaves_the_customers_data() {
+    fn an_event_of_the_channel_changes_only_what_it_names() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let (writer, thread) = Writer::start(store.writing().unwrap(), Arc::new(SystemClock::new()), || ()).unwrap();
@@ -386,6 +388,7 @@ mod tests {
             closed,
             by_customer,
         };
+        let changes = |tx: &Tx<'_>| tx.db().query_row("select total_changes()", [], |row| row.get::<_, i64>(0));
         let id = writer
             .write(Duration::from_secs(5), move |tx| {
                 let new = NewPortal {
@@ -397,14 +400,17 @@ mod tests {
                 };
                 let portal = add_portal(tx.db(), &new, tx.now)?;
                 let line = ensure_line(tx, portal, "x", "1", "h")?.id;
-                put_chat(tx, line, &record("first event", false, false))?;
-                put_chat(tx, line, &record("customer", true, false))?;
-                put_chat(tx, line, &record("later event", false, true))?;
+                put_chat(tx, line, &record(r#"{"url":"first"}"#, false, false))?;
+                put_chat(tx, line, &record(r#"{"url":"old","user":"анна"}"#, true, false))?;
+                put_chat(tx, line, &record(r#"{"url":"new"}"#, false, true))?;
+                let before = changes(tx)?;
+                put_chat(tx, line, &record(r#"{"url":"new"}"#, false, true))?;
+                assert_eq!(changes(tx)?, before, "unchanged data costs no write");
                 Ok(line)
             })
             .unwrap();
         thread.stop();
         let found = chat(&store.reading().unwrap(), id, "c").unwrap().unwrap();
-        assert_eq!((found.data.as_str(), found.closed), ("customer", true));
+        assert_eq!((found.data.as_str(), found.closed), (r#"{"url":"new","user":"анна"}"#, true));
     }
 }

@@ -22,6 +22,7 @@ mod split;
 mod tests;
 
 pub use mention::{Mention, Recipient};
+pub use normal::date_time;
 pub use print::Print;
 pub use safe::{clean_html_value, clean_name, file_name, neutralise, safe_link};
 pub use shortnames::to_shortnames;

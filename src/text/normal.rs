@@ -41,7 +41,7 @@ pub(super) fn tidy(text: &str) -> String {
 }
 
 /// `2017-07-14 02:40` in UTC, for quotes and `[timestamp]`; `None` outside the years 1970 to 9999.
-pub(super) fn date_time(unix_secs: i64) -> Option<String> {
+pub fn date_time(unix_secs: i64) -> Option<String> {
     const LAST: i64 = 253_402_300_799;
     if !(0..=LAST).contains(&unix_secs) {
         return None;

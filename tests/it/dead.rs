@@ -195,7 +195,8 @@ fn an_operators_message_goes_on_where_it_stopped() {
     shelf.replay(letter).unwrap();
     let lane = outbox::Lane { line: shelf.line, chat: "c".into() };
     let head = outbox::head(&db, &lane).unwrap().unwrap();
-    assert_eq!(outbox::body::decode_progress(&head.progress), (2, vec!["x".to_owned(), "y".to_owned()]));
+    let progress = outbox::body::decode_progress(&head.progress);
+    assert_eq!((progress.parts, progress.ids), (2, vec!["x".to_owned(), "y".to_owned()]));
     assert_eq!(head.accepted_at, START.plus(Duration::from_hours(30)), "its time to live starts anew");
     assert_eq!((head.attempts, head.due_at), (0, head.accepted_at));
     assert_eq!(shelf.sums(), Accounting { accepted: 2, confirmed: 0, dead: 1, queued: 0, outbox: 1 });

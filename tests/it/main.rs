@@ -43,6 +43,8 @@ mod wire;
 mod php;
 // Recorded activities of every channel, down to the portal's array.
 mod golden;
+// Files that only the bot's token opens, down to the portal's array.
+mod files;
 // Server and twins joined as in the demo, portals of each version, faults.
 mod twins;
 // The administrator's commands beside a running server.

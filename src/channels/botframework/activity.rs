@@ -85,7 +85,8 @@ pub(super) struct Attached {
     pub(super) content: Value,
 }
 
-/// What a later send needs; stored as the chat record's data.
+/// What a later send needs; stored as the chat record's data. What an activity does not know is left out, so that an
+/// event of the channel changes only what it names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct ChatData {
@@ -96,13 +97,14 @@ pub(super) struct ChatData {
     /// The conversation as received.
     pub(super) conversation: Conversation,
     /// Our side of the chat.
+    #[serde(skip_serializing_if = "Account::is_nobody")]
     pub(super) bot: Account,
     /// The customer who wrote last.
+    #[serde(skip_serializing_if = "Account::is_nobody")]
     pub(super) user: Account,
     /// Language of the last message.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) locale: String,
-    /// When the activity was proved, Unix milliseconds.
-    pub(super) proved_at: i64,
 }
 
 impl Activity {
@@ -115,11 +117,18 @@ impl Activity {
         let activity: Self = serde_json::from_value(value).ok()?;
         (!activity.kind.is_empty()).then_some(activity)
     }
+}
 
+impl Account {
+    fn is_nobody(&self) -> bool {
+        self.id.is_empty()
+    }
+}
+
+impl Conversation {
     /// Several people may write here.
     pub(super) fn is_group(&self) -> bool {
-        self.conversation.is_group == Some(true)
-            || matches!(self.conversation.conversation_type.as_str(), "groupChat" | "channel")
+        self.is_group == Some(true) || matches!(self.conversation_type.as_str(), "groupChat" | "channel")
     }
 }
 

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::activity::{Activity, at};
 use super::keys::{Key, Keys, NoKey};
-use crate::channels::{Rejected, Tools};
+use crate::channels::{Rejected, TestError, Tools};
 
 const SKEW_SECS: i64 = 300;
 const TOKEN_MAX_BYTES: usize = 16 * 1024;
@@ -54,6 +54,19 @@ impl Gate {
             return Err(Rejected::Malformed("the body is not an activity"));
         };
         check_body(&proof, &activity)
+    }
+
+    /// Whether callers can be proved at all.
+    pub(super) fn ready(&self, tools: &Tools) -> Result<(), TestError> {
+        if self.keys.ready(tools) {
+            return Ok(());
+        }
+        let message = format!(
+            "the sign-in service takes the credentials, but the channel's public keys can't be fetched from {}: no \
+             message of a customer could be proved",
+            self.keys.host()
+        );
+        Err(TestError { code: "KEYS_UNREACHABLE", message })
     }
 
     /// Steps 2 to 6.

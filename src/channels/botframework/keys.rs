@@ -95,21 +95,51 @@ impl Keys {
         }
         state.fetching = true;
         drop(state);
-        let result = self.fetch(tools);
+        self.refresh(tools, now);
+        self.lock().get(kid)
+    }
+
+    /// Where the keys come from, for people.
+    pub(super) fn host(&self) -> String {
+        Url::parse(&self.metadata_url).ok().and_then(|url| url.host().map(|host| host.to_string())).unwrap_or_default()
+    }
+
+    /// Whether callers can be proved: fresh keys are there, or can be fetched now.
+    pub(super) fn ready(&self, tools: &Tools) -> bool {
+        let now = tools.clock.now();
         let mut state = self.lock();
-        state.fetching = false;
-        if let Some(keys) = result {
-            self.shelve(tools, now, &keys);
-            state.keys = keys.into_iter().map(|(kid, key)| (kid, Arc::new(key))).collect();
-            (state.fetched_at, state.retry_at, state.failures) = (Some(now), None, 0);
-        } else {
+        self.load(&mut state, tools);
+        if state.age(now).is_some_and(|age| age < KEEP) || std::mem::replace(&mut state.fetching, true) {
+            return !state.keys.is_empty();
+        }
+        drop(state);
+        self.refresh(tools, now)
+    }
+
+    /// Fetches and keeps what came, or the old keys. The caller has claimed the fetch.
+    fn refresh(&self, tools: &Tools, now: UnixMillis) -> bool {
+        /// Ends the claim, also when the fetch panics: nobody would ever ask again.
+        struct Claim<'a>(&'a Keys);
+        impl Drop for Claim<'_> {
+            fn drop(&mut self) {
+                self.0.lock().fetching = false;
+                self.0.fetched.notify_all();
+            }
+        }
+        let _claim = Claim(self);
+        let Some(keys) = self.fetch(tools) else {
+            let mut state = self.lock();
             let pause = RETRY_FIRST.saturating_mul(1 << state.failures.min(6)).min(RETRY_MAX);
             state.failures = state.failures.saturating_add(1);
             state.retry_at = Some(now.plus(pause));
             log::warn!(attempts = state.failures; "channel keys can't be fetched, the old ones stay");
-        }
-        self.fetched.notify_all();
-        state.get(kid)
+            return false;
+        };
+        self.shelve(tools, now, &keys);
+        let mut state = self.lock();
+        state.keys = keys.into_iter().map(|(kid, key)| (kid, Arc::new(key))).collect();
+        (state.fetched_at, state.retry_at, state.failures) = (Some(now), None, 0);
+        true
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -150,12 +180,17 @@ impl Keys {
 
 impl State {
     fn wants_fetch(&self, kid: &str, now: UnixMillis) -> bool {
-        if self.retry_at.is_some_and(|at| now < at) {
+        // A pause longer than any is one of a clock that was wrong.
+        if self.retry_at.is_some_and(|at| now < at && at <= now.plus(RETRY_MAX)) {
             return false;
         }
-        let Some(fetched_at) = self.fetched_at else { return true };
-        let age = now.since(fetched_at);
+        let Some(age) = self.age(now) else { return true };
         age >= KEEP || (age >= UNKNOWN_KEY_PAUSE && !self.keys.contains_key(kid))
+    }
+
+    /// How old the keys are; nothing when there are none, or only some from the future.
+    fn age(&self, now: UnixMillis) -> Option<Duration> {
+        self.fetched_at.filter(|at| *at <= now).map(|at| now.since(at))
     }
 
     fn get(&self, kid: &str) -> Result<Arc<Key>, NoKey> {
@@ -200,7 +235,10 @@ fn same_family(metadata: &str, keys: &str) -> bool {
     if is_loopback(&metadata) || is_loopback(&keys) {
         return is_loopback(&metadata) && is_loopback(&keys);
     }
-    let (Some(metadata), Some(keys)) = (metadata.host_str(), keys.host_str()) else { return false };
+    if metadata.host() == keys.host() {
+        return true;
+    }
+    let (Some(metadata), Some(keys)) = (metadata.domain(), keys.domain()) else { return false };
     let family = metadata.split_once('.').map_or(metadata, |(_, rest)| rest);
-    keys == metadata || (family.contains('.') && keys.strip_suffix(family).is_some_and(|host| host.ends_with('.')))
+    family.contains('.') && keys.strip_suffix(family).is_some_and(|host| host.ends_with('.'))
 }

@@ -3,11 +3,14 @@
 //! the address for answers comes with every message and may be used only because a signed token named it too.
 
 mod activity;
+mod attachments;
 mod auth;
+mod cards;
 mod keys;
 mod places;
 mod receive;
 mod send;
+mod services;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -19,13 +22,14 @@ use url::Url;
 use self::activity::Activity;
 use self::auth::Gate;
 use self::keys::Keys;
+use self::services::{LINKS, ROWS};
 use self::token::Tokens;
 use super::{
-    ConnectInfo, Connector, Field, HookAnswer, Progress, Rejected, SendError, Sent, TestError, Tools, Verified,
-    Virtual, Webhook,
+    ConnectInfo, Connector, Field, HookAnswer, Rejected, SendError, Step, TestError, Tools, Verified, Virtual, Webhook,
 };
-use crate::message::{Outgoing, Received};
+use crate::message::{Outgoing, Progress, Received};
 use crate::records::Settings;
+use crate::secret::Secret;
 
 /// Everything but RFC 3986's unreserved characters: conversation ids hold `/`, `;`, `|` and spaces.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -130,38 +134,6 @@ const FIELDS: &[Field] = &[
     setting("url_facebook", "Facebook address"),
 ];
 
-const fn row(id: &'static str, title: &'static str, text_max_units: usize) -> Virtual {
-    Virtual { id, title, edit: false, delete: false, group: false, text_max_units }
-}
-
-const ROWS: &[Virtual] = &[
-    Virtual { edit: true, delete: true, group: true, ..row("botframework.msteams", "Microsoft Teams", 28_000) },
-    Virtual { edit: true, group: true, ..row("botframework.skype", "Skype", 10_000) },
-    Virtual { edit: true, delete: true, group: true, ..row("botframework.slack", "Slack", 4_000) },
-    row("botframework.webchat", "Web Chat", 28_000),
-    row("botframework.directline", "Direct Line", 28_000),
-    row("botframework.emailoffice365", "E-mail (Office 365)", 60_000),
-    row("botframework.twilio", "SMS (Twilio)", 1_600),
-    Virtual { edit: true, group: true, ..row("botframework.telegram", "Telegram", 4_096) },
-    row("botframework.facebookmessenger", "Facebook Messenger", 2_000),
-    Virtual { group: true, ..row("botframework.groupme", "GroupMe", 1_000) },
-    row("botframework.kik", "Kik", 1_000),
-];
-
-/// Setting → virtual channel of the chat addresses.
-const LINKS: &[(&str, &str)] = &[
-    ("url_skypebot", "botframework.skype"),
-    ("url_slack", "botframework.slack"),
-    ("url_kik", "botframework.kik"),
-    ("url_groupme", "botframework.groupme"),
-    ("url_twilio", "botframework.twilio"),
-    ("url_msteams", "botframework.msteams"),
-    ("url_webchat", "botframework.webchat"),
-    ("url_email", "botframework.emailoffice365"),
-    ("url_telegram", "botframework.telegram"),
-    ("url_facebook", "botframework.facebookmessenger"),
-];
-
 impl Connector for BotFramework {
     fn name(&self) -> &'static str {
         "botframework"
@@ -239,16 +211,27 @@ impl Connector for BotFramework {
         message: &Outgoing,
         resolve: &dyn Fn(&str) -> Option<String>,
         progress: &mut Progress,
-    ) -> Result<Sent, SendError> {
+    ) -> Result<Step, SendError> {
         let authentication = self.options.authentication;
         let way = send::Way { tools: &self.tools, tokens: &self.tokens, settings, authentication };
         way.send(chat, message, resolve, progress)
     }
 
+    fn file_headers(&self, settings: &Settings, url: &str) -> Result<Vec<(String, Secret)>, String> {
+        if self.options.authentication == Authentication::Off || !attachments::takes_token(url) {
+            return Err(String::from("the bot's token must not go to that address"));
+        }
+        let token = self.tokens.get(&self.tools, settings).map_err(|why| why.error.message)?;
+        Ok(vec![(String::from("Authorization"), Secret::new(format!("Bearer {}", token.reveal())))])
+    }
+
     fn test(&self, settings: &Settings) -> Result<(), TestError> {
         self.check(settings)?;
         match self.options.authentication {
-            Authentication::Required => self.tokens.try_fetch(&self.tools, settings).map_err(|why| why.error),
+            Authentication::Required => {
+                self.tokens.try_fetch(&self.tools, settings).map_err(|why| why.error)?;
+                self.gate.ready(&self.tools)
+            }
             Authentication::Off => Ok(()),
         }
     }
@@ -263,7 +246,8 @@ impl Connector for BotFramework {
                 "botframework.skype" => Some(format!("https://join.skype.com/bot/{id}")),
                 _ => None,
             };
-            let typed = settings.get(key).map(str::to_owned);
+            // The portal's page prints it unescaped.
+            let typed = settings.get(key).and_then(crate::text::safe_link);
             let url = typed.or(derived.filter(|_| is_guid(&id)))?;
             Some(((*channel).to_owned(), url))
         };

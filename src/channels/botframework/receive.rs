@@ -3,8 +3,10 @@
 
 use sha2::{Digest, Sha256};
 
-use super::activity::{Account, Activity, Attached, ChatData, at, plain};
-use super::{places, wording};
+use super::activity::{Account, Activity, ChatData, at};
+use super::attachments::{self, Sorted};
+use super::services::virtual_id;
+use super::{cards, places, wording};
 use crate::channels::Rejected;
 use crate::clock::UnixMillis;
 use crate::message::{Chat, ChatRecord, FileLink, Incoming, IncomingKind, Received, Route, User};
@@ -14,24 +16,7 @@ const MESSAGE_ID_MAX: usize = 100;
 const CHAT_ID_MAX: usize = 150;
 const USER_ID_MAX: usize = 32;
 const NAME_MAX: usize = 50;
-
-/// The portal's id of a channel; `None` for channels it has no id for.
-fn virtual_id(channel: &str) -> Option<&'static str> {
-    Some(match channel {
-        "msteams" => "botframework.msteams",
-        "webchat" => "botframework.webchat",
-        "directline" | "directlinespeech" => "botframework.directline",
-        "email" => "botframework.emailoffice365",
-        "sms" | "twilio-sms" => "botframework.twilio",
-        "telegram" => "botframework.telegram",
-        "facebook" => "botframework.facebookmessenger",
-        "slack" => "botframework.slack",
-        "groupme" => "botframework.groupme",
-        "skype" | "skypeforbusiness" => "botframework.skype",
-        "kik" => "botframework.kik",
-        _ => return None,
-    })
-}
+const SUBJECT_MAX: usize = 200;
 
 /// All that one activity comes to.
 pub(super) fn receive(activity: &Activity, now: UnixMillis) -> Result<Received, Rejected> {
@@ -47,7 +32,7 @@ pub(super) fn receive(activity: &Activity, now: UnixMillis) -> Result<Received, 
     }
     let connector = virtual_id(&activity.channel_id).unwrap_or("botframework.directline").to_owned();
     let chat = chat_id(activity);
-    received.chats.push(record(activity, &connector, &chat, now));
+    received.chats.push(record(activity, &connector, &chat));
     let kind = match activity.kind.as_str() {
         "message" => IncomingKind::Message,
         "messageUpdate" => IncomingKind::Update,
@@ -69,12 +54,7 @@ pub(super) fn receive(activity: &Activity, now: UnixMillis) -> Result<Received, 
     }
     let attachments = if kind == IncomingKind::Message { places::find(activity) } else { vec![] };
     let (text, files) = match kind {
-        IncomingKind::Message
-            if !attachments.is_empty() && activity.text.is_empty() && activity.attachments.is_empty() =>
-        {
-            Default::default()
-        }
-        IncomingKind::Message | IncomingKind::Update => content(activity),
+        IncomingKind::Message | IncomingKind::Update => content(activity, !attachments.is_empty()),
         IncomingKind::Delete | IncomingKind::Typing => Default::default(),
     };
     received.messages.push(Incoming {
@@ -82,9 +62,11 @@ pub(super) fn receive(activity: &Activity, now: UnixMillis) -> Result<Received, 
         kind,
         key: key(activity, kind),
         user: user(activity),
-        chat: Chat { id: chat, ..Chat::default() },
+        chat: Chat { id: chat, description: subject(activity), ..Chat::default() },
         message_id,
-        date: activity.timestamp.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second),
+        date: Some(
+            activity.timestamp.parse::<jiff::Timestamp>().map_or_else(|_| now.secs(), jiff::Timestamp::as_second),
+        ),
         text,
         files,
         attachments,
@@ -97,11 +79,12 @@ pub(super) fn receive(activity: &Activity, now: UnixMillis) -> Result<Received, 
     Ok(received)
 }
 
-fn record(activity: &Activity, connector: &str, chat: &str, now: UnixMillis) -> ChatRecord {
+fn record(activity: &Activity, connector: &str, chat: &str) -> ChatRecord {
     let removed = activity.kind == "conversationUpdate"
         && activity.members_removed.iter().any(|member| member.id == activity.recipient.id);
-    let left = matches!(activity.kind.as_str(), "contactRelationUpdate" | "installationUpdate")
-        && matches!(activity.action.as_str(), "remove" | "remove-upgrade");
+    // `remove-upgrade` is the first half of an upgrade: the bot stays.
+    let left =
+        matches!(activity.kind.as_str(), "contactRelationUpdate" | "installationUpdate") && activity.action == "remove";
     let by_customer = activity.kind.starts_with("message") || activity.kind == "typing";
     let data = ChatData {
         channel: activity.channel_id.clone(),
@@ -111,13 +94,12 @@ fn record(activity: &Activity, connector: &str, chat: &str, now: UnixMillis) -> 
         // Events come from the channel or the bot itself; only who writes is a customer.
         user: if by_customer { activity.from.clone() } else { Account::default() },
         locale: activity.locale.clone(),
-        proved_at: now.0,
     };
     ChatRecord {
         chat: chat.to_owned(),
         connector: connector.to_owned(),
         data: serde_json::to_string(&data).unwrap_or_default(),
-        closed: removed || left || activity.kind == "endOfConversation",
+        closed: removed || left,
         by_customer,
     }
 }
@@ -141,7 +123,14 @@ fn user(activity: &Activity) -> User {
     User { id: short(&prefixed(activity, id), USER_ID_MAX), name, ..User::default() }
 }
 
-/// `botframework.md` §1.2: edits and deletions carry the first message's id, so an edit adds its time and content.
+/// The subject of a mail; portals show it once, at the start of a session.
+fn subject(activity: &Activity) -> Option<String> {
+    let subject = text::clean_name(&at(&activity.channel_data, "/Subject"), SUBJECT_MAX);
+    Some(subject).filter(|subject| activity.channel_id == "email" && !subject.is_empty())
+}
+
+/// `botframework.md` §1.2: edits and deletions carry the first message's id, so they add their time, and an edit its
+/// content: a message may be deleted, restored and deleted again.
 fn key(activity: &Activity, kind: IncomingKind) -> Option<String> {
     if activity.id.is_empty() || kind == IncomingKind::Typing {
         return None;
@@ -149,89 +138,46 @@ fn key(activity: &Activity, kind: IncomingKind) -> Option<String> {
     let mut parts =
         vec![&activity.channel_id, &activity.recipient.id, &activity.conversation.id, &activity.kind, &activity.id];
     let content = digest(&format!("{}\n{:?}", activity.text, activity.attachments));
+    if kind != IncomingKind::Message {
+        parts.push(&activity.timestamp);
+    }
     if kind == IncomingKind::Update {
-        parts.extend([&activity.timestamp, &content]);
+        parts.push(&content);
     }
     // Length first, so that no two lists of parts read alike.
     let whole: Vec<String> = parts.iter().map(|part| format!("{}:{part}", part.len())).collect();
     Some(digest(&whole.concat()))
 }
 
-/// Text and files; never both empty.
-fn content(activity: &Activity) -> (String, Vec<FileLink>) {
+/// Text and files; never both empty unless the message `shows` a place or a contact.
+fn content(activity: &Activity, shows: bool) -> (String, Vec<FileLink>) {
+    let Sorted { files, quotes, lines, html } = attachments::sort(activity);
     let mut text = wording::incoming(activity, &activity.text);
-    let mut files = vec![];
-    let mut left = vec![];
-    for attached in &activity.attachments {
-        match file(attached) {
-            Some(link) => files.push(link),
-            None if attached.content_type == "text/html" && attached.content_url.is_empty() => (),
-            None => left.push(described(activity, attached)),
-        }
+    if text.is_empty() && lines.is_empty() && files.is_empty() && quotes.is_empty() && !shows {
+        text = if html.is_empty() { spare(activity) } else { html };
     }
-    for line in left {
+    for line in lines {
         if !text.is_empty() {
             text.push('\n');
         }
         text.push_str(&line);
     }
-    if text.is_empty() && files.is_empty() {
-        let value = at(&activity.value, "/text");
-        let value = if value.is_empty() { plain(&activity.value) } else { value };
-        let spare = [activity.summary.as_str(), value.as_str(), "(empty message)"];
-        text = spare
-            .iter()
-            .map(|words| wording::incoming(activity, words))
-            .find(|words| !words.is_empty())
-            .unwrap_or_default();
-    }
-    if activity.is_group() && !activity.from.name.is_empty() && !text.is_empty() {
-        text = format!("{}: {text}", user(activity).name);
-    }
-    (text, files)
+    ((quotes + &text).trim_end().to_owned(), files)
 }
 
-/// A file the portal can be given as a link.
-fn file(attached: &Attached) -> Option<FileLink> {
-    let teams = attached.content_type == "application/vnd.microsoft.teams.file.download.info";
-    let address = if teams { at(&attached.content, "/downloadUrl") } else { attached.content_url.clone() };
-    let url = url::Url::parse(&address).ok().filter(|url| matches!(url.scheme(), "https" | "http"))?;
-    let host = url.host_str().unwrap_or_default();
-    if host == "slack.com" || host.ends_with(".slack.com") {
-        return None;
-    }
-    let token_hosts = [".botframework.com", ".skype.com", ".botframework.azure.us"];
-    let protected = !teams
-        && url.scheme() == "https"
-        && (host == "smba.trafficmanager.net" || token_hosts.iter().any(|end| host.ends_with(end)));
-    let kind = Some(attached.content_type.as_str()).filter(|kind| !teams && !kind.is_empty());
-    let name = text::file_name(Some(&attached.name), kind);
-    let mime = kind.filter(|kind| kind.contains('/')).map(str::to_owned);
-    Some(FileLink { url: address, name, mime, protected })
+/// What a message without text and files says.
+fn spare(activity: &Activity) -> String {
+    let data = &activity.channel_data;
+    let own = ["/message/sticker/emoji", "/postback/title", "/postback/payload", "/message/quick_reply/payload"];
+    let own = own.iter().map(|pointer| at(data, pointer));
+    let words = [activity.summary.clone(), cards::pressed(&activity.value)].into_iter().chain(own);
+    let mut words = words.map(|words| wording::incoming(activity, &words));
+    words.find(|words| !words.is_empty()).unwrap_or_else(|| String::from("(empty message)"))
 }
 
-/// What stands for an attachment that is no file.
-fn described(activity: &Activity, attached: &Attached) -> String {
-    let mut lines = vec![];
-    for pointer in ["/title", "/subtitle", "/text"] {
-        lines.push(at(&attached.content, pointer));
-    }
-    if attached.content_url.starts_with("data:") {
-        lines.push(format!("{} ({} bytes)", attached.name, attached.content_url.len() / 4 * 3));
-    } else {
-        lines.push(attached.name.clone());
-        lines.push(attached.content_url.clone());
-    }
-    lines.retain(|line| !line.is_empty());
-    if lines.is_empty() {
-        lines.push(format!("({})", attached.content_type));
-    }
-    wording::incoming(activity, &lines.join("\n"))
-}
-
-/// The id itself, or its digest when it is too long for a portal.
+/// The id itself, or its digest when it is too long for a portal or holds what no id should.
 pub(super) fn short(id: &str, max_chars: usize) -> String {
-    if id.chars().count() <= max_chars { id.to_owned() } else { digest(id) }
+    if id.chars().count() <= max_chars && !id.contains(char::is_control) { id.to_owned() } else { digest(id) }
 }
 
 /// `~` and 26 characters of base32: 130 bits of SHA-256.

@@ -18,6 +18,10 @@ use crate::records::Settings;
 use crate::secret::Secret;
 
 const REFRESH_BEFORE: Duration = Duration::from_mins(5);
+/// After a failed refresh, while the old token is still good.
+const REFRESH_RETRY: Duration = Duration::from_secs(30);
+/// After a failed fetch without any token: whatever waits must not each ask again.
+const RETRY: Duration = Duration::from_secs(5);
 const FETCH_TIMEOUT: Duration = Duration::from_secs(15);
 const WAIT: Duration = Duration::from_secs(20);
 const ANSWER_MAX_BYTES: usize = 256 * 1024;
@@ -38,10 +42,41 @@ impl NoToken {
     }
 }
 
+#[derive(Clone, Debug)]
+struct Token {
+    secret: Arc<Secret>,
+    /// From then on a new one is asked for.
+    refresh_at: UnixMillis,
+    /// From then on it is worth nothing.
+    until: UnixMillis,
+}
+
 #[derive(Debug, Default)]
 struct Slot {
-    token: Option<(Arc<Secret>, UnixMillis)>,
+    token: Option<Token>,
     fetching: bool,
+    /// The sign-in service could not be asked: what it came to, and when it may be asked again.
+    failed: Option<(NoToken, UnixMillis)>,
+}
+
+impl Slot {
+    fn valid(&self, now: UnixMillis) -> Option<&Token> {
+        self.token.as_ref().filter(|token| now < token.until)
+    }
+
+    /// What a fetch has come to.
+    fn take(&mut self, fetched: &Result<Token, NoToken>, now: UnixMillis) {
+        match fetched {
+            Ok(token) => (self.token, self.failed) = (Some(token.clone()), None),
+            Err(why) if why.temporary => {
+                self.failed = Some((why.clone(), now.plus(RETRY)));
+                if let Some(token) = &mut self.token {
+                    token.refresh_at = now.plus(REFRESH_RETRY);
+                }
+            }
+            Err(_) => (),
+        }
+    }
 }
 
 /// Tokens of all bots.
@@ -73,44 +108,60 @@ impl Tokens {
         let now = tools.clock.now();
         let mut slots = self.lock();
         if slots.len() >= TOKENS_MAX {
-            slots.retain(|_, slot| slot.fetching || slot.token.as_ref().is_some_and(|(_, until)| *until > now));
+            slots.retain(|_, slot| slot.fetching || slot.valid(now).is_some());
         }
         let slot = slots.entry(asker.key).or_default();
-        let valid = slot.token.clone().filter(|(_, until)| now < *until);
-        if let Some((token, until)) = &valid
-            && (slot.fetching || now.plus(REFRESH_BEFORE) < *until)
+        let valid = slot.valid(now).cloned();
+        if let Some(token) = &valid
+            && (slot.fetching || now < token.refresh_at)
         {
-            return Ok(Arc::clone(token));
+            return Ok(Arc::clone(&token.secret));
+        }
+        // A pause longer than ours is one of a clock that was wrong.
+        if let Some((why, _)) = slot.failed.as_ref().filter(|(_, at)| now < *at && *at <= now.plus(RETRY))
+            && valid.is_none()
+        {
+            return Err(why.clone());
         }
         if slot.fetching {
             let fetching =
                 |slots: &mut HashMap<[u8; 32], Slot>| slots.get(&asker.key).is_some_and(|slot| slot.fetching);
             let (slots, _) =
                 self.fetched.wait_timeout_while(slots, WAIT, fetching).unwrap_or_else(PoisonError::into_inner);
-            let token = slots.get(&asker.key).and_then(|slot| slot.token.clone()).filter(|(_, until)| now < *until);
-            return token.map(|(token, _)| token).ok_or_else(unreachable_authority);
+            let token = slots.get(&asker.key).and_then(|slot| slot.valid(now));
+            return token.map(|token| Arc::clone(&token.secret)).ok_or_else(unreachable_authority);
         }
         slot.fetching = true;
         drop(slots);
-        let fetched = self.fetch(tools, &asker);
-        let mut slots = self.lock();
-        let slot = slots.entry(asker.key).or_default();
-        slot.fetching = false;
-        if let Ok((token, secs)) = &fetched {
-            slot.token = Some((Arc::clone(token), now.plus(Duration::from_secs(*secs))));
-        }
-        self.fetched.notify_all();
-        match (fetched, valid) {
-            (Ok((token, _)), _) | (Err(_), Some((token, _))) => Ok(token),
+        match (self.refresh(tools, &asker), valid) {
+            (Ok(token), _) | (Err(_), Some(token)) => Ok(token.secret),
             (Err(why), None) => Err(why),
         }
+    }
+
+    /// Fetches a token and keeps it. The caller has claimed the fetch.
+    fn refresh(&self, tools: &Tools, asker: &Asker<'_>) -> Result<Token, NoToken> {
+        /// Ends the claim, also when the fetch panics: nobody would ever ask again.
+        struct Claim<'a>(&'a Tokens, [u8; 32]);
+        impl Drop for Claim<'_> {
+            fn drop(&mut self) {
+                if let Some(slot) = self.0.lock().get_mut(&self.1) {
+                    slot.fetching = false;
+                }
+                self.0.fetched.notify_all();
+            }
+        }
+        let _claim = Claim(self, asker.key);
+        let fetched = self.fetch(tools, asker);
+        self.lock().entry(asker.key).or_default().take(&fetched, tools.clock.now());
+        fetched
     }
 
     /// Forgets `used` after a channel refused it; a newer token of another thread stays.
     pub(super) fn drop_used(&self, settings: &Settings, used: &Arc<Secret>) {
         let Ok(asker) = self.asker(settings) else { return };
         if let Some(slot) = self.lock().get_mut(&asker.key)
-            && slot.token.as_ref().is_some_and(|(token, _)| Arc::ptr_eq(token, used))
+            && slot.token.as_ref().is_some_and(|token| Arc::ptr_eq(&token.secret, used))
         {
             slot.token = None;
         }
@@ -119,7 +170,9 @@ impl Tokens {
     /// Asks the directory although a token may be there: the proof that id and secret fit.
     pub(super) fn try_fetch(&self, tools: &Tools, settings: &Settings) -> Result<(), NoToken> {
         let asker = self.asker(settings)?;
-        self.fetch(tools, &asker).map(|_| ())
+        let fetched = self.fetch(tools, &asker);
+        self.lock().entry(asker.key).or_default().take(&fetched, tools.clock.now());
+        fetched.map(drop)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 32], Slot>> {
@@ -140,7 +193,7 @@ impl Tokens {
         Ok(Asker { app_id, secret, url, key: hasher.finalize().into() })
     }
 
-    fn fetch(&self, tools: &Tools, asker: &Asker<'_>) -> Result<(Arc<Secret>, u64), NoToken> {
+    fn fetch(&self, tools: &Tools, asker: &Asker<'_>) -> Result<Token, NoToken> {
         if !is_safe(&asker.url) {
             return Err(NoToken::new(false, "TOKEN_URL_BAD", "the sign-in address is not https"));
         }
@@ -168,8 +221,10 @@ impl Tokens {
         if answer.status != 200 || token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(explain(&answer, &body));
         }
-        let secs = at(&body, "/expires_in").parse().unwrap_or(3600);
-        Ok((Arc::new(Secret::new(token)), secs))
+        let life = Duration::from_secs(at(&body, "/expires_in").parse().unwrap_or(3600));
+        let now = tools.clock.now();
+        let refresh_at = now.plus(life.saturating_sub(REFRESH_BEFORE.min(life / 2)));
+        Ok(Token { secret: Arc::new(Secret::new(token)), refresh_at, until: now.plus(life) })
     }
 }
 
@@ -190,7 +245,7 @@ fn unreachable_authority() -> NoToken {
 
 /// Words for the directory's refusal. Its own description is foreign text and is not repeated.
 fn explain(answer: &Answer, body: &Value) -> NoToken {
-    let code = body.pointer("/error_codes/0").and_then(Value::as_u64).unwrap_or(0);
+    let code = body.pointer("/error_codes/0").and_then(Value::as_u64).or_else(|| described_code(body));
     if answer.status == 200 || answer.status == 408 || answer.status == 429 || answer.status >= 500 {
         let status = answer.status;
         return NoToken::new(true, "SIGN_IN_BUSY", format!("the sign-in service answered {status}; try again later"));
@@ -199,16 +254,25 @@ fn explain(answer: &Answer, body: &Value) -> NoToken {
         return NoToken::new(true, "SIGN_IN_BUSY", "the sign-in service is busy; try again later");
     }
     let (name, words) = match code {
-        700_016 => (
+        Some(700_016) => (
             "APP_ID_UNKNOWN",
             "the app id is not known in that directory: check `app_id`; a single-tenant bot needs its tenant id in \
              `app_tenant` (or write `bot_handle` as `handle@tenant`)",
         ),
-        7_000_215 => ("APP_SECRET_WRONG", "the secret is wrong: paste the secret's value, not its id"),
-        7_000_222 => ("APP_SECRET_EXPIRED", "the secret has expired: create a new one"),
-        7_000_229 => ("APP_NOT_IN_TENANT", "the app has no service principal in that tenant; check `app_tenant`"),
-        90_002 | 900_023 => ("TENANT_UNKNOWN", "the tenant is unknown; check `app_tenant`"),
+        Some(7_000_215) => ("APP_SECRET_WRONG", "the secret is wrong: paste the secret's value, not its id"),
+        Some(7_000_222) => ("APP_SECRET_EXPIRED", "the secret has expired: create a new one"),
+        Some(7_000_229) => ("APP_NOT_IN_TENANT", "the app has no service principal in that tenant; check `app_tenant`"),
+        Some(90_002 | 900_023) => ("TENANT_UNKNOWN", "the tenant is unknown; check `app_tenant`"),
         _ => ("SIGN_IN_REFUSED", "refused by the directory"),
     };
-    NoToken::new(false, name, format!("{words} (AADSTS{code})"))
+    let code = code.map_or_else(|| format!("it answered {}", answer.status), |code| format!("AADSTS{code}"));
+    NoToken::new(false, name, format!("{words} ({code})"))
+}
+
+/// The number at the start of the description, for answers without a list of numbers.
+fn described_code(body: &Value) -> Option<u64> {
+    let description = at(body, "/error_description");
+    let digits = description.strip_prefix("AADSTS")?;
+    let end = digits.find(|char: char| !char.is_ascii_digit()).unwrap_or(digits.len());
+    digits.get(..end)?.parse().ok()
 }

@@ -97,7 +97,7 @@ impl Protocol for Boxed {
         packet: &Packet,
         timeout: Duration,
     ) -> Result<Receipt, PortalError> {
-        let (command, data) = push::content(portal, &packet.bodies);
+        let (command, data) = push::content_opened(portal, &packet.bodies, &packet.opened);
         let form = push::form(portal, command, &packet.connector, &packet.line, &data);
         Self::post(net, portal, Reach::Configured, form.encode(), timeout)
     }

@@ -7,6 +7,7 @@ use super::form::{Form, md5_hex};
 use super::php::{self, Value};
 use crate::message::{Attachment, Body, FileLink, Incoming, IncomingKind, Notice, PortalRef, User};
 use crate::net::Answer;
+use crate::portals::files::Opened;
 use crate::portals::{PortalError, Receipt};
 use crate::records::Portal;
 use crate::text;
@@ -37,8 +38,13 @@ pub fn form(portal: &Portal, command: &str, connector: &str, line: &str, data: &
     form
 }
 
-/// The command and its list for bodies of one kind.
+/// The command and its list for bodies of one kind, no file opened.
 pub fn content(portal: &Portal, bodies: &[Body]) -> (&'static str, Value) {
+    content_opened(portal, bodies, &Opened::default())
+}
+
+/// The command and its list for bodies of one kind, with what the downloads of their files need.
+pub fn content_opened(portal: &Portal, bodies: &[Body], opened: &Opened) -> (&'static str, Value) {
     let command = match bodies.first() {
         Some(Body::Notice(Notice::Delivered { .. })) => "receivingStatusDelivery",
         Some(Body::Notice(Notice::Read { .. })) => "receivingStatusReading",
@@ -46,12 +52,12 @@ pub fn content(portal: &Portal, bodies: &[Body]) -> (&'static str, Value) {
         Some(Body::Notice(Notice::Failed { .. })) if portal.major() >= ERRORS_FROM => "receivingError",
         Some(Body::Notice(Notice::Failed { .. }) | Body::Message(_)) | None => "receivingMessage",
     };
-    (command, Value::list(bodies.iter().map(|body| element(portal, body))))
+    (command, Value::list(bodies.iter().map(|body| element(portal, body, opened))))
 }
 
-fn element(portal: &Portal, body: &Body) -> Value {
+fn element(portal: &Portal, body: &Body, opened: &Opened) -> Value {
     match body {
-        Body::Message(message) => message_element(portal, message),
+        Body::Message(message) => message_element(portal, message, opened),
         Body::Notice(Notice::Delivered { im, chat, ids, date }) => status(Some(im), chat, ids, *date),
         Body::Notice(Notice::Read { im, chat, ids, date }) => status(im.as_ref(), chat, ids, *date),
         Body::Notice(Notice::Failed { im, chat, deleting, code, text }) => {
@@ -122,7 +128,7 @@ fn told_in_chat(portal: &Portal, portal_ref: &PortalRef, chat: &str, why: &str) 
         attachments: Vec::new(),
         route: None,
     };
-    message_element(portal, &message)
+    message_element(portal, &message, &Opened::default())
 }
 
 fn cut(text: &str, max: usize) -> String {
@@ -171,7 +177,7 @@ fn address(url: &str) -> Value {
 
 /// The message array of §4.4, keys in the order of the worked example: the portal compares the user by the md5 of its
 /// serialized array, so it must be byte-stable.
-fn message_element(portal: &Portal, message: &Incoming) -> Value {
+fn message_element(portal: &Portal, message: &Incoming, opened: &Opened) -> Value {
     let say = Say::to(portal);
     let mut pairs = vec![("user", user(&message.user, &message.chat.id, say))];
     let mut inner = vec![("id", Value::text(cut(&message.message_id, 100)))];
@@ -179,7 +185,7 @@ fn message_element(portal: &Portal, message: &Incoming) -> Value {
         inner.push(("date", Value::Int(date)));
     }
     if matches!(message.kind, IncomingKind::Message | IncomingKind::Update) {
-        inner.extend(content_of(message, say));
+        inner.extend(content_of(message, opened, say));
     }
     pairs.push(("message", Value::map(inner)));
     let mut chat = vec![("id", Value::text(message.chat.id.replace('|', "_")))];
@@ -206,8 +212,9 @@ fn message_element(portal: &Portal, message: &Incoming) -> Value {
 }
 
 /// Text, files and attachments; never nothing, for the portal would drop the message without a word and confirm it.
-fn content_of(message: &Incoming, say: Say) -> Vec<(&'static str, Value)> {
-    let (closed, open): (Vec<_>, Vec<_>) = message.files.iter().partition(|file| file.protected);
+fn content_of(message: &Incoming, opened: &Opened, say: Say) -> Vec<(&'static str, Value)> {
+    let (closed, open): (Vec<_>, Vec<_>) =
+        message.files.iter().partition(|file| file.protected && opened.of(file).is_empty());
     let mut lines = vec![message.text.clone()];
     // The portal would fetch these in vain, and leave them out without a word too.
     lines.extend(closed.into_iter().map(|file| {
@@ -224,7 +231,7 @@ fn content_of(message: &Incoming, say: Say) -> Vec<(&'static str, Value)> {
         pairs.push(("text", say.text(&words)));
     }
     if !open.is_empty() {
-        pairs.push(("files", Value::list(open.into_iter().map(|link| file(link, say)))));
+        pairs.push(("files", Value::list(open.into_iter().map(|link| file(link, opened, say)))));
     }
     if !message.attachments.is_empty() {
         pairs.push(("attachments", Value::list(message.attachments.iter().map(|one| attachment(one, say)))));
@@ -254,13 +261,20 @@ fn user(user: &User, chat: &str, say: Say) -> Value {
     Value::map(pairs)
 }
 
-fn file(file: &FileLink, say: Say) -> Value {
+fn file(file: &FileLink, opened: &Opened, say: Say) -> Value {
     let mut pairs = vec![("url", address(&file.url))];
     if let Some(name) = &file.name {
         pairs.push(("name", say.text(name)));
     }
     if let Some(mime) = &file.mime {
         pairs.push(("type", say.text(mime)));
+    }
+    let headers = opened.of(file).iter();
+    let headers: Vec<Value> = headers
+        .map(|(name, value)| Value::map([("name", Value::text(name)), ("value", Value::text(value.reveal()))]))
+        .collect();
+    if !headers.is_empty() {
+        pairs.push(("headers", Value::list(headers)));
     }
     Value::map(pairs)
 }
