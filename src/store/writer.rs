@@ -14,6 +14,7 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 use super::counters::Deltas;
 use crate::clock::{Clock, UnixMillis};
+use crate::fault;
 
 /// Commands applied in one transaction at most: bounds the time a commit takes.
 const GROUP_MAX: usize = 1024;
@@ -368,7 +369,9 @@ impl Worker {
             tx.prepare_cached("release command")?.execute([])?;
         }
         deltas.flush(&tx)?;
+        fault::point("before commit");
         tx.commit()?;
+        fault::point("after commit");
         Ok(())
     }
 
