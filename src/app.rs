@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use crate::channels::{self, Factory, Shelf, Tools, botframework};
 use crate::clock::Clock;
 use crate::config::{Config, Confirm, Listen};
+use crate::fault;
 use crate::http::front::{Bind, Front, FrontError, Limits};
 use crate::http::service::Service;
 use crate::http::tls::{self, TlsError};
@@ -351,6 +352,7 @@ fn housekeep(service: &Service, keep: &Keep, stop: &Receiver<()>) {
             Err(crossbeam_channel::RecvTimeoutError::Timeout) => (),
             Ok(()) | Err(crossbeam_channel::RecvTimeoutError::Disconnected) => return,
         }
+        fault::point("housekeeping");
         if watchdog.is_some() {
             let silent = service.silent_loops(pause);
             if silent.is_empty() {

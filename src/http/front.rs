@@ -239,6 +239,7 @@ async fn accept(
         match accepted {
             Ok((stream, peer)) => {
                 trouble.over();
+                crate::fault::point("accepted");
                 admit(&shared, stream, peer, side, tls.clone(), stopped.clone());
             }
             // No descriptors, or a client that was gone before it was accepted: never the end of listening.

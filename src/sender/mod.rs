@@ -18,6 +18,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounde
 use rusqlite::Connection;
 
 use crate::clock::{Clock, UnixMillis};
+use crate::fault;
 use crate::ids::{LineId, MessageId, PortalId};
 use crate::metrics::Metrics;
 use crate::net::Net;
@@ -372,6 +373,7 @@ impl SenderLoop {
             Next::Packet(cut) => {
                 let Some(portal) = self.portals.get_mut(&task.record.portal) else { return Ok(()) };
                 let (flight, packet) = line::Flight::new(cut, &task.record.line, now);
+                fault::point("packet formed");
                 let again = flight.rows.iter().filter(|row| row.attempts > 0).count();
                 let twice = if task.ambiguous { i64::try_from(again).unwrap_or(0) } else { 0 };
                 let connector = flight.connector.clone();
