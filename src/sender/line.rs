@@ -132,10 +132,12 @@ impl LineTask {
         }
     }
 
-    /// Idle, not blocked, and with something to say.
+    /// Idle, not blocked, and with something to say. What the portal has confirmed must be off the disk first: a crash
+    /// would post it again, and that must never be more than one packet.
     pub(super) fn may_post(&self, now: UnixMillis) -> bool {
         self.pending
             && self.flight.is_none()
+            && self.writes == 0
             && self.moving.is_none()
             && !self.waits_turn
             && self.record.blocked_until.is_none_or(|until| until <= now)
