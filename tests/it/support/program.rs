@@ -87,6 +87,14 @@ impl Place {
         Self::ready(self.command(&["serve"]))
     }
 
+    /// The same with a crash at a named step (`fault`), of which the server knows by its environment. None when what
+    /// was left over from before brought it there before it was ready.
+    pub fn serve_until(&self, step: &str) -> Option<Server> {
+        let mut command = self.command(&["serve"]);
+        command.env("CRASH_AT", step);
+        Self::start(command).ok()
+    }
+
     /// The same with at most so many file descriptors.
     pub fn serve_with_descriptors(&self, count: u32) -> Server {
         let mut command = Command::new("/bin/sh");
@@ -97,17 +105,22 @@ impl Place {
         Self::ready(command)
     }
 
-    fn ready(mut command: Command) -> Server {
+    fn ready(command: Command) -> Server {
+        Self::start(command).unwrap_or_else(|output| {
+            panic!("not ready ({}): {}", output.status, String::from_utf8_lossy(&output.stderr));
+        })
+    }
+
+    fn start(mut command: Command) -> Result<Server, Output> {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let part = |key: &str| line.split_whitespace().find_map(|word| word.strip_prefix(key)).map(str::to_owned);
         let Some(public) = part("public=") else {
-            let output = child.wait_with_output().unwrap();
-            panic!("not ready ({line:?}): {}", String::from_utf8_lossy(&output.stderr));
+            return Err(child.wait_with_output().unwrap());
         };
         let log = Log::read(child.stderr.take().unwrap());
-        Server { child, public, admin: part("admin=").unwrap(), log }
+        Ok(Server { child, public, admin: part("admin=").unwrap(), log })
     }
 }
 
@@ -148,6 +161,16 @@ impl Server {
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Waits for the process to end by itself; gives how.
+    pub fn ended(mut self, what: &str) -> std::process::ExitStatus {
+        let mut status = None;
+        super::until(what, std::time::Duration::from_secs(30), || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
     }
 
     /// One figure of `/metrics`, labels included in `name`.
