@@ -105,10 +105,11 @@ impl Front {
         let acceptor = tls.map(TlsAcceptor::from);
         let thread = std::thread::Builder::new().name("front".into()).spawn(move || {
             runtime.block_on(async move {
-                let admin = accept(Arc::clone(&shared), admin_listener, Side::Admin, None, stopped.clone());
-                let admin = tokio::spawn(admin);
-                accept(Arc::clone(&shared), public_listener, Side::Public, acceptor, stopped).await;
-                let _ = admin.await;
+                // In one task: a panic of either side ends the thread, and with it the process, instead of one port.
+                tokio::join!(
+                    accept(Arc::clone(&shared), admin_listener, Side::Admin, None, stopped.clone()),
+                    accept(Arc::clone(&shared), public_listener, Side::Public, acceptor, stopped),
+                );
                 // Every connection holds a permit: all back means all done.
                 let all = u32::try_from(shared.limits.max_connections).unwrap_or(u32::MAX);
                 let _ = timeout(GRACE, shared.connections.acquire_many(all)).await;

@@ -10,7 +10,7 @@ use trunkline::portals::boxed::php::Value;
 use trunkline::portals::boxed::portal_side::Identity;
 
 use super::far_end::{self, FarEnd};
-use super::http::Client;
+use super::http::{Answer, Client};
 use super::portal::{Ear, marks_of};
 use super::program::{LICENCE_KEY, Place, Server};
 use super::{Random, until};
@@ -29,7 +29,7 @@ pub struct Way {
     next: AtomicU64,
     /// Answered OK: these must arrive.
     pub acknowledged: Mutex<BTreeSet<u64>>,
-    /// Sent, and no answer came: they may have been stored.
+    /// Sent, and no answer or a refusal came: they may have been stored.
     unanswered: Mutex<Vec<u64>>,
 }
 
@@ -38,6 +38,14 @@ impl Way {
     fn number(&self) -> u64 {
         let again = self.unanswered.lock().unwrap().pop();
         again.unwrap_or_else(|| self.next.fetch_add(1, Ordering::SeqCst))
+    }
+
+    fn note(&self, number: u64, acknowledged: bool) {
+        if acknowledged {
+            self.acknowledged.lock().unwrap().insert(number);
+        } else {
+            self.unanswered.lock().unwrap().push(number);
+        }
     }
 
     fn acknowledged(&self) -> u64 {
@@ -128,6 +136,11 @@ impl Ledger {
         if let Some(server) = server {
             self.under_load(server, blow);
         }
+        self.died();
+    }
+
+    /// Notes that a server has died: what comes again after this is its repeat.
+    pub fn died(&mut self) {
         // What the dead server had put on the wire still arrives.
         let far_ends = [self.ear.far_end.as_ref().unwrap(), &self.channel];
         until("quiet at the far ends", Duration::from_secs(10), || far_ends.iter().all(|end| end.is_quiet()));
@@ -218,22 +231,20 @@ pub struct Customer {
 impl Customer {
     /// Writes once; an error is a connection that broke before the answer.
     pub fn write(&self, client: &mut Client) -> std::io::Result<()> {
+        let answer = self.ask(client)?;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        Ok(())
+    }
+
+    /// The same where a refusal is an answer too.
+    pub fn ask(&self, client: &mut Client) -> std::io::Result<Answer> {
         let number = self.way.number();
-        let mark = format!("in-{number}");
-        let body = crate::crash::activity(&mark)
+        let body = crate::crash::activity(&format!("in-{number}"))
             .replace("http://127.0.0.1:9/", &format!("{}/", self.channel))
             .replace("conversation-1", &chat(number));
-        match client.post_json(&self.path, &body) {
-            Ok(answer) if answer.status == 200 => {
-                self.way.acknowledged.lock().unwrap().insert(number);
-                Ok(())
-            }
-            Ok(answer) => panic!("{} {}", answer.status, answer.text()),
-            Err(error) => {
-                self.way.unanswered.lock().unwrap().push(number);
-                Err(error)
-            }
-        }
+        let answer = client.post_json(&self.path, &body);
+        self.way.note(number, answer.as_ref().is_ok_and(|answer| answer.status == 200));
+        answer
     }
 }
 
@@ -247,6 +258,13 @@ pub struct Operator {
 impl Operator {
     /// Writes once, as a portal that waits for the answer.
     pub fn write(&self, address: &str) -> std::io::Result<()> {
+        let answer = self.ask(address)?;
+        assert_eq!(answer.json()["OK"], true, "{}", answer.text());
+        Ok(())
+    }
+
+    /// The same where a refusal is an answer too.
+    pub fn ask(&self, address: &str) -> std::io::Result<Answer> {
         let number = self.way.number();
         let id = i64::try_from(OUT + number).unwrap();
         let content = Value::map([
@@ -263,19 +281,10 @@ impl Operator {
         ]);
         let body = self.portal.command("sendMessage", "botframework.webchat", Some("7"), vec![Value::list([message])]);
         let form = "Content-Type: application/x-www-form-urlencoded\r\n";
-        let answered = Client::connect(address)
+        let answer = Client::connect(address)
             .and_then(|mut client| client.request("POST", "/imwebhook/portal.php", form, body.as_bytes()));
-        match answered {
-            Ok(answer) if answer.json()["OK"] == true => {
-                self.way.acknowledged.lock().unwrap().insert(number);
-                Ok(())
-            }
-            Ok(answer) => panic!("{} {}", answer.status, answer.text()),
-            Err(error) => {
-                self.way.unanswered.lock().unwrap().push(number);
-                Err(error)
-            }
-        }
+        self.way.note(number, answer.as_ref().is_ok_and(|answer| answer.status == 200 && answer.json()["OK"] == true));
+        answer
     }
 }
 

@@ -84,7 +84,14 @@ impl Place {
 
     /// Starts the server and waits for its ready line.
     pub fn serve(&self) -> Server {
-        Self::ready(self.command(&["serve"]))
+        self.start(self.command(&["serve"]))
+    }
+
+    /// The same with a command that was changed.
+    pub fn start(&self, command: Command) -> Server {
+        Self::try_start(command).unwrap_or_else(|output| {
+            panic!("not ready ({}): {}", output.status, String::from_utf8_lossy(&output.stderr));
+        })
     }
 
     /// The same with a crash at a named step (`fault`), of which the server knows by its environment. None when what
@@ -92,7 +99,7 @@ impl Place {
     pub fn serve_until(&self, step: &str) -> Option<Server> {
         let mut command = self.command(&["serve"]);
         command.env("CRASH_AT", step);
-        Self::start(command).ok()
+        Self::try_start(command).ok()
     }
 
     /// The same with at most so many file descriptors.
@@ -102,16 +109,10 @@ impl Place {
         let program = env!("CARGO_BIN_EXE_trunkline");
         command.env_clear().env("HOME", self.folder.path()).args(["-c", &script, "sh", program]);
         command.arg("--config").arg(self.path("trunkline.toml")).arg("serve");
-        Self::ready(command)
+        self.start(command)
     }
 
-    fn ready(command: Command) -> Server {
-        Self::start(command).unwrap_or_else(|output| {
-            panic!("not ready ({}): {}", output.status, String::from_utf8_lossy(&output.stderr));
-        })
-    }
-
-    fn start(mut command: Command) -> Result<Server, Output> {
+    fn try_start(mut command: Command) -> Result<Server, Output> {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
