@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
 use crate::channels::{self, Factory, Shelf, Tools, botframework};
 use crate::clock::Clock;
 use crate::config::{Config, Confirm, Listen};
+use crate::fault;
 use crate::http::front::{Bind, Front, FrontError, Limits};
 use crate::http::service::Service;
 use crate::http::tls::{self, TlsError};
@@ -184,6 +185,16 @@ fn bind(listen: &Listen) -> Bind {
     }
 }
 
+/// Tells in `drop` that a part has ended, so that a panic tells too. No part ends while the server runs: one that is gone
+/// must take the process with it, or the server would go on deaf.
+struct Tell(&'static str, Sender<&'static str>);
+
+impl Drop for Tell {
+    fn drop(&mut self) {
+        let _ = self.1.try_send(self.0);
+    }
+}
+
 /// A loop's thread and the word that it has ended.
 #[derive(Debug)]
 struct Loop {
@@ -199,18 +210,11 @@ impl Loop {
         anybody: &Sender<&'static str>,
         run: impl FnOnce() -> Result<(), StoreError> + Send + 'static,
     ) -> Result<Self, AppError> {
-        /// Tells in `drop`, so that a panic tells too.
-        struct Tell(&'static str, Sender<()>, Sender<&'static str>);
-        impl Drop for Tell {
-            fn drop(&mut self) {
-                let _ = self.1.try_send(());
-                let _ = self.2.try_send(self.0);
-            }
-        }
-        let (end, ended) = bounded(1);
-        let tell = Tell(name, end, anybody.clone());
+        let (end, ended) = bounded::<()>(0);
+        let tell = Tell(name, anybody.clone());
         let thread = std::thread::Builder::new().name(name.into()).spawn(move || {
-            let _tell = tell;
+            // Dropped with the thread, whether it returns or panics.
+            let (_tell, _end) = (tell, end);
             if let Err(error) = run() {
                 log::error!(error:% = error; "the {name} has ended");
             }
@@ -219,7 +223,7 @@ impl Loop {
     }
 
     fn join(self) {
-        if self.ended.recv_timeout(GRACE).is_err() {
+        if self.ended.recv_timeout(GRACE) == Err(RecvTimeoutError::Timeout) {
             log::warn!("the {} did not end in time; what it had in flight is repeated after the next start", self.name);
             return;
         }
@@ -250,8 +254,12 @@ impl App {
         let lock = store.lock()?;
         let (sender_bell, sender_events) = sender::channel();
         let (dispatcher_bell, dispatcher_events) = dispatcher::channel();
+        let (anybody, ended) = unbounded();
         let changed = (sender_bell.clone(), dispatcher_bell.clone());
+        let tell = Tell("store writer", anybody.clone());
         let on_change = move || {
+            // The writer's thread owns this function, so its end is the thread's.
+            let _alive = &tell;
             changed.0.tell(sender::Event::Changed);
             changed.1.tell(dispatcher::Event::Changed);
         };
@@ -262,7 +270,6 @@ impl App {
         let shelf = Arc::new(StoreShelf::new(store.clone(), writer.clone()));
         let factory = Arc::new(factory(config, &net, &clock, shelf));
         let metrics = Metrics::default();
-        let (anybody, ended) = unbounded();
 
         let service = Arc::new(Service {
             readers: Readers::new(store.clone(), config.http.workers),
@@ -279,7 +286,7 @@ impl App {
             public_url: std::sync::OnceLock::new(),
         });
         // The ports come first: a wrong address is the commonest mistake and nothing has been posted yet.
-        let front = front(config, &service)?;
+        let front = front(config, &service, Tell("front", anybody.clone()))?;
         // Not the configured port, which may be 0.
         let url = match (&config.public_url, &config.listen) {
             (None, Listen::Tcp(_)) => front.public_addr(),
@@ -354,7 +361,8 @@ impl App {
     }
 }
 
-fn front(config: &Config, service: &Arc<Service>) -> Result<Front, AppError> {
+/// `tell` lives as long as somebody can hand requests on: the front's thread and the workers behind it.
+fn front(config: &Config, service: &Arc<Service>, tell: Tell) -> Result<Front, AppError> {
     let tls = match &config.tls {
         Some(files) => Some(tls::load(&files.cert_file, &files.key_file).map_err(AppError::Tls)?),
         None => None,
@@ -369,7 +377,10 @@ fn front(config: &Config, service: &Arc<Service>) -> Result<Front, AppError> {
         ..Limits::default()
     };
     let handler = Arc::clone(service);
-    let handler: crate::http::front::Handler = Arc::new(move |request| handler.handle(&request));
+    let handler: crate::http::front::Handler = Arc::new(move |request| {
+        let _alive = &tell;
+        handler.handle(&request)
+    });
     Ok(Front::start(&bind(&config.listen), &bind(&config.admin_listen), tls, limits, &handler)?)
 }
 
@@ -400,9 +411,10 @@ fn housekeep(service: &Service, keep: &Keep, stop: &Receiver<()>) {
     let mut swept_at = service.clock.ticks();
     loop {
         match stop.recv_timeout(pause) {
-            Err(crossbeam_channel::RecvTimeoutError::Timeout) => (),
-            Ok(()) | Err(crossbeam_channel::RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => (),
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
         }
+        fault::point("housekeeping");
         if watchdog.is_some() {
             let silent = service.silent_loops(pause);
             if silent.is_empty() {

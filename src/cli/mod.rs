@@ -32,7 +32,7 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Env, Flag, Loaded, Mistakes, find_file, load};
-use crate::logging;
+use crate::{fault, logging};
 
 pub use exit::{CliError, ExitCode};
 pub use output::read_secret;
@@ -142,6 +142,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, env: Env, out: &mut dyn Wri
         color: !cli.global.no_color && env.get("NO_COLOR").is_none(),
         timestamps: env.get("JOURNAL_STREAM").is_none(),
     });
+    fault::arm(|name| env.get(name));
     let ctx = Context { env, clock: Arc::new(SystemClock::new()), global: cli.global };
     match dispatch(&ctx, cli.command, out).and_then(|code| Ok(out.flush().map(|()| code)?)) {
         Ok(code) => code,

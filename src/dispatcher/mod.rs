@@ -13,6 +13,7 @@ use rusqlite::Connection;
 
 use crate::channels::{Connector, Factory, SendError, Step};
 use crate::clock::{Clock, UnixMillis};
+use crate::fault;
 use crate::ids::{LineId, MessageId};
 use crate::message::{Body, Notice, Outgoing, OutgoingKind, Progress};
 use crate::outbox::{self, Lane, body};
@@ -306,6 +307,7 @@ impl Dispatcher {
             self.timers.push(Reverse((waiting.due_at, lane.line, lane.chat.clone())));
             return Ok(());
         }
+        fault::point("lane's turn");
         task.due = None;
         task.busy = true;
         let Some(message) = body::decode(&waiting.body) else {

@@ -10,6 +10,7 @@ use rusqlite::Connection;
 
 use super::Event;
 use crate::channels::{Connector, SendError, Step};
+use crate::fault;
 use crate::ids::MessageId;
 use crate::message::{Outgoing, Progress};
 use crate::outbox::Lane;
@@ -80,9 +81,11 @@ impl Pool {
 
 fn work(db: &Connection, queue: &Receiver<Job>, events: &Sender<Event>) {
     for mut job in queue {
+        fault::point("before send");
         let result = catch_unwind(AssertUnwindSafe(|| send(db, &mut job))).unwrap_or_else(|_| {
             Err(SendError::Retry { why: "internal error while sending".into(), after: None, ambiguous: true })
         });
+        fault::point("after send");
         let outcome = Outcome { id: job.id, message: job.message, progress: job.progress, result };
         if events.send(Event::Done(job.lane, Box::new(outcome))).is_err() {
             return;

@@ -97,10 +97,11 @@ impl Front {
         let acceptor = tls.map(TlsAcceptor::from);
         let thread = std::thread::Builder::new().name("front".into()).spawn(move || {
             runtime.block_on(async move {
-                let admin = accept(Arc::clone(&shared), admin_listener, Side::Admin, None, stopped.clone());
-                let admin = tokio::spawn(admin);
-                accept(Arc::clone(&shared), public_listener, Side::Public, acceptor, stopped).await;
-                let _ = admin.await;
+                // In one task: a panic of either side ends the thread, and with it the process, instead of one port.
+                tokio::join!(
+                    accept(Arc::clone(&shared), admin_listener, Side::Admin, None, stopped.clone()),
+                    accept(Arc::clone(&shared), public_listener, Side::Public, acceptor, stopped),
+                );
                 // Every connection holds a permit: all back means all done.
                 let all = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
                 let _ = timeout(GRACE, async {
@@ -194,6 +195,7 @@ async fn accept(
         match accepted {
             Ok((stream, peer)) => {
                 trouble.over();
+                crate::fault::point("accepted");
                 admit(&shared, stream, peer, side, tls.clone(), stopped.clone());
             }
             // No descriptors, or a client that was gone before it was accepted: never the end of listening.

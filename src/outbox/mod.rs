@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Result, named_params};
 use sha2::{Digest, Sha256};
 
 use crate::clock::UnixMillis;
+use crate::fault;
 use crate::ids::{LineId, MessageId};
 use crate::message::{Outgoing, OutgoingKind};
 use crate::queue::first_time;
@@ -70,6 +71,7 @@ pub fn push(tx: &mut Tx<'_>, line: LineId, message: &Outgoing) -> Result<Option<
         ":line": line.0, ":chat": message.chat, ":body": body::encode(message), ":now": tx.now.0,
     })?;
     let id = MessageId(tx.db().last_insert_rowid());
+    fault::point("after outbox insert");
     tx.deltas.add(Counter::Accepted, &message.connector, Direction::Out, "", 1);
     Ok(Some(id))
 }
@@ -109,6 +111,7 @@ pub fn lanes(db: &Connection) -> Result<Vec<Lane>> {
 
 /// Removes a message that the channel has taken; false when it is gone already.
 pub fn settle(tx: &mut Tx<'_>, id: MessageId, connector: &str) -> Result<bool> {
+    fault::point("after taking");
     let line: Option<i64> = tx
         .db()
         .prepare_cached("delete from outbox where id = :id returning line_id")?

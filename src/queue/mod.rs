@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, named_params};
 use sha2::{Digest, Sha256};
 
 use crate::clock::UnixMillis;
+use crate::fault;
 use crate::ids::{LineId, MessageId};
 use crate::message::{Body, IncomingKind, Notice};
 use crate::store::counters::{Counter, Direction};
@@ -145,6 +146,7 @@ pub fn push(tx: &mut Tx<'_>, line: LineId, connector: &str, key: Option<&str>, b
         ":files": i64::try_from(files(body)).unwrap_or(i64::MAX), ":body": body::encode(body), ":now": tx.now.0,
     })?;
     let id = MessageId(tx.db().last_insert_rowid());
+    fault::point("after insert");
     tx.deltas.add(Counter::Accepted, connector, Direction::In, "", 1);
     Ok(Pushed::New(id))
 }
@@ -172,6 +174,7 @@ const CONFIRM: &str = "delete from queue where id = :id and line_id = :line retu
 /// Removes confirmed rows; returns how many were still there. Rows that another confirmation has removed already are
 /// not counted twice.
 pub fn confirm(tx: &mut Tx<'_>, line: LineId, ids: &[MessageId]) -> Result<usize> {
+    fault::point("after confirmation");
     let db = tx.db();
     let mut confirmed: Vec<(MessageId, String)> = Vec::with_capacity(ids.len());
     let mut delete = db.prepare_cached(CONFIRM)?;

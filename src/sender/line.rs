@@ -161,15 +161,14 @@ impl LineTask {
         }
     }
 
-    /// Idle, not blocked unless for an extra post, and with something to say. After trouble it waits until its
-    /// confirmations are on the disk: the head is read anew, and what was confirmed must not leave again.
+    /// Idle, not blocked unless for an extra post, and with something to say. What the portal has confirmed must be off
+    /// the disk first: a crash would post it again, and that must never be more than one packet.
     pub(super) fn may_post(&self, now: UnixMillis) -> bool {
-        let smooth = self.record.attempts == 0 && self.trouble.is_none();
         self.pending
             && self.flight.is_none()
+            && self.writes == 0
             && self.moving.is_none()
             && !self.waits_turn
-            && (smooth || self.writes == 0)
             && (self.extra.is_some() || !self.is_blocked(now))
     }
 

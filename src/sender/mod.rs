@@ -22,6 +22,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounde
 use rusqlite::Connection;
 
 use crate::clock::{Clock, UnixMillis};
+use crate::fault;
 use crate::ids::{LineId, MessageId, PortalId};
 use crate::metrics::Metrics;
 use crate::net::Net;
@@ -418,6 +419,7 @@ impl SenderLoop {
                     return Ok(());
                 }
                 let (flight, packet) = line::Flight::new(cut, &task.record.line, now);
+                fault::point("packet formed");
                 let again = flight.rows.iter().filter(|row| row.attempts > 0).count();
                 let twice = if task.ambiguous { i64::try_from(again).unwrap_or(0) } else { 0 };
                 let connector = flight.connector.clone();

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::Event;
+use crate::fault;
 use crate::ids::LineId;
 use crate::net::{Net, NetError};
 use crate::portals::files::Opener;
@@ -75,8 +76,10 @@ impl Pool {
 fn work(net: &dyn Net, opener: &dyn Opener, queue: &Receiver<Job>, events: &Sender<Event>) {
     for job in queue {
         let line = job.line;
+        fault::point("before post");
         let result = catch_unwind(AssertUnwindSafe(|| deliver(net, opener, job)))
             .unwrap_or_else(|_| Err(PortalError::Net(NetError::Broken("internal error while posting".into()))));
+        fault::point("after post");
         if events.send(Event::Done { line, result }).is_err() {
             return;
         }

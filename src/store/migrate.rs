@@ -4,6 +4,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::StoreError;
+use crate::fault;
 
 /// The schema of a fresh database.
 const SCHEMA: &str = include_str!("../../schema.sql");
@@ -42,6 +43,7 @@ pub fn run(db: &mut Connection) -> Result<(), StoreError> {
         _ => return Err(StoreError::Newer { found, known: VERSION }),
     }
     tx.pragma_update(None, "user_version", VERSION)?;
+    fault::point("during migration");
     tx.commit()?;
     Ok(())
 }

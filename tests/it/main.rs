@@ -27,6 +27,8 @@ mod tidy;
 mod cli;
 // Promise 5: the program killed at random moments under load.
 mod crash;
+// Full disks, locks, damage, clocks, panics: survived, or the end with a sentence.
+mod faults;
 // README and help texts: every command they show can be typed.
 mod docs;
 // A boxed portal's commands against the running program.

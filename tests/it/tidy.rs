@@ -44,7 +44,7 @@ fn module(name: &str) -> &str {
 
 /// Leaves first; each module with those it may use.
 fn directions() -> BTreeMap<&'static str, Vec<&'static str>> {
-    let leaves = ["clock", "secret", "ids", "language", "message", "records", "metrics"];
+    let leaves = ["clock", "secret", "ids", "language", "message", "records", "metrics", "fault"];
     let with = |more: &[&'static str]| leaves.iter().chain(more).copied().collect::<Vec<_>>();
     let below_http =
         ["text", "net", "store", "queue", "outbox", "channels", "portals", "sender", "dispatcher", "registry", "trace"];
@@ -55,6 +55,7 @@ fn directions() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("secret", vec![]),
         ("ids", vec![]),
         ("language", vec![]),
+        ("fault", vec![]),
         ("message", vec![]),
         ("metrics", vec![]),
         ("records", vec!["clock", "secret", "ids"]),

@@ -84,12 +84,27 @@ impl Place {
 
     /// Starts the server and waits for its ready line.
     pub fn serve(&self) -> Server {
-        Self::ready(self.command(&["serve"]))
+        self.start(self.command(&["serve"]))
+    }
+
+    /// The same with a command that was changed.
+    pub fn start(&self, command: Command) -> Server {
+        Self::try_start(command).unwrap_or_else(|output| {
+            panic!("not ready ({}): {}", output.status, String::from_utf8_lossy(&output.stderr));
+        })
+    }
+
+    /// The same with a crash at a named step (`fault`), of which the server knows by its environment. None when what
+    /// was left over from before brought it there before it was ready.
+    pub fn serve_until(&self, step: &str) -> Option<Server> {
+        let mut command = self.command(&["serve"]);
+        command.env("CRASH_AT", step);
+        Self::try_start(command).ok()
     }
 
     /// The same with these words of the command line.
     pub fn serve_as(&self, args: &[&str]) -> Server {
-        Self::ready(self.command(args))
+        self.start(self.command(args))
     }
 
     /// The same with at most so many file descriptors.
@@ -99,20 +114,19 @@ impl Place {
         let program = env!("CARGO_BIN_EXE_trunkline");
         command.env_clear().env("HOME", self.folder.path()).args(["-c", &script, "sh", program]);
         command.arg("--config").arg(self.path("trunkline.toml")).arg("serve");
-        Self::ready(command)
+        self.start(command)
     }
 
-    fn ready(mut command: Command) -> Server {
+    fn try_start(mut command: Command) -> Result<Server, Output> {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let part = |key: &str| line.split_whitespace().find_map(|word| word.strip_prefix(key)).map(str::to_owned);
         let Some(public) = part("public=") else {
-            let output = child.wait_with_output().unwrap();
-            panic!("not ready ({line:?}): {}", String::from_utf8_lossy(&output.stderr));
+            return Err(child.wait_with_output().unwrap());
         };
         let log = Log::read(child.stderr.take().unwrap());
-        Server { child, public, admin: part("admin=").unwrap(), log }
+        Ok(Server { child, public, admin: part("admin=").unwrap(), log })
     }
 }
 
@@ -160,6 +174,16 @@ impl Server {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
         self.child.wait().unwrap().code()
+    }
+
+    /// Waits for the process to end by itself; gives how.
+    pub fn ended(mut self, what: &str) -> std::process::ExitStatus {
+        let mut status = None;
+        super::until(what, std::time::Duration::from_secs(30), || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
     }
 
     /// One figure of `/metrics`, labels included in `name`.

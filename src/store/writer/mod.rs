@@ -2,9 +2,13 @@
 //! transaction and committed once, then every waiter is answered. One caller's error undoes that caller's work alone.
 //! No delay is added: an idle writer commits a single command at once.
 
+mod job;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -12,8 +16,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
+use self::job::{Applied, Begun, Job, Task};
 use super::counters::Deltas;
 use crate::clock::{Clock, UnixMillis};
+use crate::fault;
 
 /// Commands applied in one transaction at most: bounds the time a commit takes.
 const GROUP_MAX: usize = 1024;
@@ -77,60 +83,6 @@ impl Tx<'_> {
     /// The open transaction, for statements.
     pub fn db(&self) -> &Connection {
         self.open
-    }
-}
-
-const PENDING: u8 = 0;
-const RUNNING: u8 = 1;
-const CANCELLED: u8 = 2;
-
-/// A command in the writer's channel.
-trait Job: Send {
-    /// Applies the command; `Err` only when the whole transaction is lost.
-    fn run(&mut self, tx: &mut Tx<'_>) -> Applied;
-    /// Tells the caller, after the commit or instead of it.
-    fn finish(self: Box<Self>, fate: Result<(), WriteError>);
-}
-
-/// What became of one command inside the transaction.
-enum Applied {
-    Done,
-    Undo,
-    Skipped,
-}
-
-struct Task<T, F, D> {
-    work: Option<F>,
-    result: Option<rusqlite::Result<T>>,
-    done: Option<D>,
-    state: Arc<AtomicU8>,
-}
-
-impl<T, F, D> Job for Task<T, F, D>
-where
-    T: Send,
-    F: FnOnce(&mut Tx<'_>) -> rusqlite::Result<T> + Send,
-    D: FnOnce(Result<T, WriteError>) + Send,
-{
-    fn run(&mut self, tx: &mut Tx<'_>) -> Applied {
-        if self.state.compare_exchange(PENDING, RUNNING, Ordering::SeqCst, Ordering::SeqCst).is_err() {
-            return Applied::Skipped;
-        }
-        let Some(work) = self.work.take() else { return Applied::Skipped };
-        let result = work(tx);
-        let applied = if result.is_ok() { Applied::Done } else { Applied::Undo };
-        self.result = Some(result);
-        applied
-    }
-
-    fn finish(mut self: Box<Self>, fate: Result<(), WriteError>) {
-        let Some(done) = self.done.take() else { return };
-        done(match (fate, self.result.take()) {
-            (_, Some(Err(error))) => Err(error.into()),
-            (Err(error), _) => Err(error),
-            (Ok(()), Some(Ok(value))) => Ok(value),
-            (Ok(()), None) => Err(WriteError::Timeout { unknown: false }),
-        });
     }
 }
 
@@ -212,24 +164,16 @@ impl Writer {
         work: impl FnOnce(&mut Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, WriteError> {
         let (answer, answered) = bounded(1);
-        let state = Arc::new(AtomicU8::new(PENDING));
-        let task = Task {
-            work: Some(work),
-            result: None,
-            // The receiver is gone only when the caller has given up waiting.
-            done: Some(move |result| drop(answer.send(result))),
-            state: Arc::clone(&state),
-        };
+        let begun = Begun::default();
+        // The receiver is gone only when the caller has given up waiting.
+        let task = Task::new(work, move |result| drop(answer.send(result)), begun.clone());
         self.sender
             .send_timeout(Message::Job(Box::new(task)), wait)
             .map_err(|error| if error.is_timeout() { WriteError::Overloaded } else { WriteError::Stopped })?;
         match answered.recv_timeout(wait) {
             Ok(result) => result,
             Err(RecvTimeoutError::Disconnected) => Err(WriteError::Stopped),
-            Err(RecvTimeoutError::Timeout) => {
-                let cancelled = state.compare_exchange(PENDING, CANCELLED, Ordering::SeqCst, Ordering::SeqCst);
-                Err(WriteError::Timeout { unknown: cancelled.is_err() })
-            }
+            Err(RecvTimeoutError::Timeout) => Err(WriteError::Timeout { unknown: !begun.cancel() }),
         }
     }
 
@@ -240,8 +184,7 @@ impl Writer {
         work: impl FnOnce(&mut Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
         done: impl FnOnce(Result<T, WriteError>) + Send + 'static,
     ) {
-        let state = Arc::new(AtomicU8::new(PENDING));
-        let task = Task { work: Some(work), result: None, done: Some(done), state };
+        let task = Task::new(work, done, Begun::default());
         if let Err(error) = self.sender.send(Message::Job(Box::new(task)))
             && let Message::Job(job) = error.0
         {
@@ -368,7 +311,9 @@ impl Worker {
             tx.prepare_cached("release command")?.execute([])?;
         }
         deltas.flush(&tx)?;
+        fault::point("before commit");
         tx.commit()?;
+        fault::point("after commit");
         Ok(())
     }
 
@@ -387,117 +332,5 @@ impl Worker {
         {
             log::warn!(error:% = error; "the checkpoint failed; the next one tries again");
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::Store;
-    use super::*;
-    use crate::clock::SystemClock;
-    use crate::store::counters::{self, Counter, Direction};
-
-    fn start(store: &Store) -> (Writer, WriterThread) {
-        Writer::start(store.writing().unwrap(), Arc::new(SystemClock::new()), || ()).unwrap()
-    }
-
-    fn put(name: &'static str) -> impl FnOnce(&mut Tx<'_>) -> rusqlite::Result<()> + Send + 'static {
-        move |tx| {
-            tx.deltas.add(Counter::Accepted, "x", Direction::In, "", 1);
-            tx.db().execute("insert into shelf (name, body, at) values (?1, '', 0)", [name]).map(drop)
-        }
-    }
-
-    const WAIT: Duration = Duration::from_secs(5);
-
-    /// Promise 1: the answer comes after the commit, so another connection sees the row.
-    #[test]
-    fn what_was_answered_is_committed() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        let (writer, thread) = start(&store);
-        writer.write(WAIT, put("a")).unwrap();
-        let count: i64 =
-            store.reading().unwrap().query_row("select count(*) from shelf", [], |row| row.get(0)).unwrap();
-        assert_eq!(count, 1);
-        thread.stop();
-    }
-
-    #[test]
-    fn one_callers_error_spoils_nobody_else() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        // The lock makes it likely that commands end up in one group; what is asserted holds for every grouping.
-        let blocker = store.writing().unwrap();
-        blocker.execute_batch("begin immediate").unwrap();
-        let (writer, thread) = start(&store);
-        let calls: Vec<_> = ["a", "a", "b"]
-            .into_iter()
-            .map(|name| {
-                let writer = writer.clone();
-                std::thread::spawn(move || writer.write(WAIT, put(name)))
-            })
-            .collect();
-        blocker.execute_batch("commit").unwrap();
-        let results: Vec<_> = calls.into_iter().map(|call| call.join().unwrap()).collect();
-        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 2, "{results:?}");
-        thread.stop();
-        let db = store.reading().unwrap();
-        assert_eq!(counters::all(&db).unwrap()[0].value, 2, "the failed command counted nothing");
-    }
-
-    #[test]
-    fn a_caller_that_gave_up_leaves_nothing_behind() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        let blocker = store.writing().unwrap();
-        blocker.execute_batch("begin immediate").unwrap();
-        let (writer, thread) = start(&store);
-        let error = writer.write(Duration::from_millis(20), put("late")).unwrap_err();
-        assert_eq!(error, WriteError::Timeout { unknown: false });
-        blocker.execute_batch("commit").unwrap();
-        writer.write(WAIT, put("next")).unwrap();
-        thread.stop();
-        let names: String =
-            store.reading().unwrap().query_row("select group_concat(name) from shelf", [], |row| row.get(0)).unwrap();
-        assert_eq!(names, "next");
-    }
-
-    #[test]
-    fn a_full_disk_is_told_and_survived() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        let db = store.writing().unwrap();
-        let pages: i64 = db.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
-        db.pragma_update_and_check(None, "max_page_count", pages + 2, |_| Ok(())).unwrap();
-        let (writer, thread) = Writer::start(db, Arc::new(SystemClock::new()), || ()).unwrap();
-        let big = |size: usize| {
-            move |tx: &mut Tx<'_>| {
-                tx.db()
-                    .execute(
-                        "insert into shelf (name, body, at) values (?1, ?2, 0)",
-                        (size.to_string(), "x".repeat(size)),
-                    )
-                    .map(drop)
-            }
-        };
-        assert!(matches!(writer.write(WAIT, big(100_000)), Err(WriteError::Refused(_))));
-        writer.write(WAIT, big(10)).unwrap();
-        thread.stop();
-    }
-
-    #[test]
-    fn changes_of_other_processes_are_noticed_but_not_our_own() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        let (told, tells) = bounded(10);
-        let (writer, thread) =
-            Writer::start(store.writing().unwrap(), Arc::new(SystemClock::new()), move || told.send(()).unwrap())
-                .unwrap();
-        writer.write(WAIT, put("own")).unwrap();
-        assert!(tells.recv_timeout(Duration::from_millis(1500)).is_err());
-        store.writing().unwrap().execute("insert into shelf (name, body, at) values ('foreign', '', 0)", []).unwrap();
-        tells.recv_timeout(WAIT).unwrap();
-        thread.stop();
     }
 }
