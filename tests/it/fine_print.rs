@@ -97,7 +97,7 @@ fn limits_are_answered_in_the_portals_words_too() {
 /// socket and sends nothing twice. One of today is told instead.
 #[test]
 fn a_message_that_nobody_sends_again_waits_for_the_database() {
-    let slow = format!("{OFF}[http]\ncommit_wait = \"200ms\"\n");
+    let slow = format!("{OFF}[http]\ncommit_wait = \"2s\"\n");
     for (version, heard) in [("20.0.75", false), ("23.100.0", true)] {
         let house = house_with(version, &slow);
         let channel = Channel::start();

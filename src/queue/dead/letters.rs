@@ -180,8 +180,9 @@ mod tests {
             (letters!("message_id = 1 and direction = 'in'"), "dead_letters_message_id_idx"),
         ] {
             let mut plan = db.prepare(&format!("explain query plan {sql}")).unwrap();
-            let steps: Vec<String> =
-                plan.query_map([], |row| row.get("detail")).unwrap().collect::<Result<_>>().unwrap();
+            let nothing = vec![None::<i64>; plan.parameter_count()];
+            let steps = plan.query_map(rusqlite::params_from_iter(nothing), |row| row.get("detail")).unwrap();
+            let steps: Vec<String> = steps.collect::<Result<_>>().unwrap();
             assert!(steps.iter().any(|step| step.contains(index)), "{sql}: {steps:?}");
         }
     }
