@@ -51,7 +51,7 @@ create table queue (
   id          integer primary key autoincrement,
   line_id     integer not null references lines (id),
   connector   text not null,                       -- virtual connector id: one packet, one connector
-  command     text not null,                       -- 'message', 'delivered', 'read', 'failed', 'deactivated'
+  command     text not null,                       -- 'message', 'delivered', 'read', 'failed', 'lost', 'deactivated'
   chat        text not null,                       -- external chat id, as the portal confirms it
   message     text not null,                       -- external message id, likewise
   files       integer not null,                    -- how many the portal will download

@@ -20,7 +20,7 @@ use crate::metrics::Metrics;
 use crate::net::{Net, Out};
 use crate::portals::files::{Headers, Opener};
 use crate::queue::blocks::Schedule;
-use crate::queue::{self, dead};
+use crate::queue::{self, dead, lost};
 use crate::sender::{SenderLoop, packet};
 use crate::store::readers::Readers;
 use crate::store::writer::WriterThread;
@@ -396,6 +396,10 @@ fn sender_options(config: &Config) -> sender::Options {
         workers: config.queue.delivery_workers,
         schedule: Schedule::new(config.retry.blocks.clone()),
         poison_attempts: config.retry.poison_attempts,
+        tell: config
+            .dead_letters
+            .notify_portal
+            .then_some(lost::Tell { language: config.language, kept: !config.dead_letters.keep.is_zero() }),
     }
 }
 

@@ -262,6 +262,17 @@ pub enum Notice {
         /// Sentence for the operator.
         text: String,
     },
+    /// Customers' messages were given up: the portal could not be reached, or did not take them.
+    Lost {
+        /// How many.
+        messages: i64,
+        /// When the first of them was accepted, unix seconds.
+        since: i64,
+        /// And the last.
+        until: i64,
+        /// Sentence for operators.
+        text: String,
+    },
     /// The external entity now belongs to another line.
     Deactivated,
 }

@@ -80,6 +80,8 @@ fn outage(ctx: &Context, args: &OutageArgs, out: &mut dyn Write) -> Result<ExitC
         workers: 1,
         schedule,
         poison_attempts: config.retry.poison_attempts,
+        // The news of a loss would be one more message in every sum.
+        tell: None,
     };
     let lasts = Duration::from_hours(u64::from(args.hours));
     let wish = Outage { lasts, messages_per_hour: args.messages_per_hour };

@@ -24,6 +24,7 @@ enum Stored {
     Delivered { im: StoredRef, chat: String, ids: Vec<String>, date: i64 },
     Read { im: Option<StoredRef>, chat: String, ids: Vec<String>, date: i64 },
     Failed { im: StoredRef, chat: String, deleting: bool, code: String, text: String },
+    Lost { messages: i64, since: i64, until: i64, text: String },
     Deactivated,
 }
 
@@ -133,6 +134,7 @@ pub fn decode(bytes: &[u8]) -> Result<Body, BadBody> {
         Stored::Failed { im, chat, deleting, code, text } => {
             Body::Notice(Notice::Failed { im: load_ref(im), chat, deleting, code, text })
         }
+        Stored::Lost { messages, since, until, text } => Body::Notice(Notice::Lost { messages, since, until, text }),
         Stored::Deactivated => Body::Notice(Notice::Deactivated),
     })
 }
@@ -160,6 +162,9 @@ fn store_notice(notice: &Notice) -> Stored {
             code: code.clone(),
             text: text.clone(),
         },
+        Notice::Lost { messages, since, until, text } => {
+            Stored::Lost { messages: *messages, since: *since, until: *until, text: text.clone() }
+        }
         Notice::Deactivated => Stored::Deactivated,
     }
 }
@@ -309,6 +314,7 @@ pub(crate) mod tests {
             Body::Notice(Notice::Delivered { im: im.clone(), chat: "c".into(), ids: vec!["1".into()], date: 5 }),
             Body::Notice(Notice::Read { im: None, chat: "c".into(), ids: vec![], date: 5 }),
             Body::Notice(Notice::Failed { im, chat: "c".into(), deleting: true, code: "X".into(), text: "y".into() }),
+            Body::Notice(Notice::Lost { messages: 12, since: 1, until: 2, text: "lost".into() }),
             Body::Notice(Notice::Deactivated),
         ] {
             assert_eq!(decode(&encode(&body)).unwrap(), body);

@@ -4,6 +4,7 @@
 pub mod blocks;
 pub mod body;
 pub mod dead;
+pub mod lost;
 
 use rusqlite::{Connection, OptionalExtension, Result, Row, named_params};
 use sha2::{Digest, Sha256};
@@ -61,6 +62,7 @@ pub fn command(body: &Body) -> &'static str {
         Body::Notice(Notice::Delivered { .. }) => "delivered",
         Body::Notice(Notice::Read { .. }) => "read",
         Body::Notice(Notice::Failed { .. }) => "failed",
+        Body::Notice(Notice::Lost { .. }) => "lost",
         Body::Notice(Notice::Deactivated) => "deactivated",
     }
 }
@@ -71,7 +73,7 @@ fn address(body: &Body) -> (&str, &str) {
         Body::Message(message) => (&message.chat.id, &message.message_id),
         Body::Notice(Notice::Delivered { chat, im, .. } | Notice::Failed { chat, im, .. }) => (chat, &im.message_id),
         Body::Notice(Notice::Read { chat, ids, .. }) => (chat, ids.first().map_or("", String::as_str)),
-        Body::Notice(Notice::Deactivated) => ("", ""),
+        Body::Notice(Notice::Lost { .. } | Notice::Deactivated) => ("", ""),
     }
 }
 

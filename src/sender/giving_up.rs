@@ -4,7 +4,7 @@
 use super::line::Moving;
 use super::{Event, SenderLoop};
 use crate::ids::{LineId, MessageId};
-use crate::queue::dead;
+use crate::queue::{dead, lost};
 use crate::store::counters::Direction;
 
 /// Rows moved to dead letters in one command.
@@ -17,23 +17,42 @@ impl SenderLoop {
         }
         let reason = if moving == Moving::Poison { dead::Reason::Poison } else { dead::Reason::Unreadable };
         log::error!(line:% = id, message:% = row, error = why.as_str(); "a message became a dead letter");
-        let bell = self.bell.clone();
+        let (bell, tell) = (self.bell.clone(), self.options.tell);
         self.writer.submit(
-            move |tx| dead::bury(tx, Direction::In, row, reason, &why),
+            move |tx| {
+                let lost = match tell {
+                    Some(tell) => lost::of_row(tx, row)?.map(|lost| (lost, tell)),
+                    None => None,
+                };
+                let buried = dead::bury(tx, Direction::In, row, reason, &why)?;
+                if let Some((lost, tell)) = lost.filter(|_| buried) {
+                    lost::tell(tx, id, &lost, tell)?;
+                }
+                Ok(())
+            },
             move |result| bell.tell(if result.is_ok() { Event::Buried(id, 0) } else { Event::NotWritten(id) }),
         );
     }
 
-    /// Moves a step of the line's rows to dead letters; [`Event::Buried`] tells how many.
+    /// Moves a step of the line's rows to dead letters; [`Event::Buried`] tells how many. The portal is told of customers'
+    /// messages that are lost with the end of the schedule; after a takeover it hears of that instead.
     pub(super) fn bury(&mut self, id: LineId, reason: dead::Reason) {
         let bell = self.bell.clone();
+        let tell = self.options.tell.filter(|_| reason == dead::Reason::Expired);
         let error = match reason {
             dead::Reason::TakenOver => "the bot, group or page now belongs to another line".to_owned(),
             _ => self.lines.get(&id).and_then(|task| task.record.last_error.clone()).unwrap_or_default(),
         };
         self.writer.submit(
             move |tx| {
+                let lost = match tell {
+                    Some(tell) => lost::of_head(tx, id, BURY_STEP)?.map(|lost| (lost, tell)),
+                    None => None,
+                };
                 let moved = dead::bury_line(tx, Direction::In, id, reason, &error, BURY_STEP)?;
+                if let Some((lost, tell)) = lost {
+                    lost::tell(tx, id, &lost, tell)?;
+                }
                 if reason == dead::Reason::TakenOver {
                     return Ok(moved + dead::bury_line(tx, Direction::Out, id, reason, &error, BURY_STEP)?);
                 }

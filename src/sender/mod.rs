@@ -29,6 +29,7 @@ use crate::net::Net;
 use crate::portals::files::Opener;
 use crate::portals::{PortalError, Receipt, protocol};
 use crate::queue::blocks::Schedule;
+use crate::queue::lost::Tell;
 use crate::queue::{self, dead};
 use crate::records::{Line, LineState};
 use crate::store::counters::{Counter, Direction};
@@ -122,6 +123,8 @@ pub struct Options {
     pub schedule: Schedule,
     /// How often a single message may fail alone before it is judged.
     pub poison_attempts: u32,
+    /// How a portal is told of customers' messages that were given up; `None` for not at all.
+    pub tell: Option<Tell>,
 }
 
 /// Makes the channel to a sender before the sender itself exists, so that the writer and others can be given the bell.

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use trunkline::clock::{Clock, UnixMillis};
 use trunkline::ids::LineId;
+use trunkline::language::Language;
 use trunkline::net::Answer;
 use trunkline::queue::dead;
+use trunkline::queue::lost::Tell;
 use trunkline::sender::Event;
 
 use crate::support::house::{House, Reply, START, Ways, answer, gone, ok, refused, silent};
@@ -308,4 +310,52 @@ fn a_restart_keeps_the_block() {
     assert_eq!((after.attempts, after.blocked_until), (before.attempts, before.blocked_until));
     house.stage.advance(UnixMillis(START.0 + 24 * 3_600_000)).unwrap();
     assert_eq!(reasons(&house), [("m".to_owned(), "expired".to_owned())]);
+}
+
+/// Promise 6: the portal hears of what was lost as soon as it can hear again, once for each line, however long it was
+/// away; switched off it hears nothing.
+#[test]
+fn promise_6_a_portal_hears_once_what_was_lost_while_it_was_away() {
+    for (language, words) in [(Language::En, "could not be delivered"), (Language::Ru, "не удалось доставить")]
+    {
+        let tell = Some(Tell { language, kept: true });
+        let mut house = House::with(Ways { tell, ..Ways::default() });
+        house.portal("box.test", |_| gone());
+        let line = house.line("box.test", "1", "17.0.14");
+        for day in 0..3 {
+            for number in 0..600 {
+                house.push(line, &format!("m{day}-{number}"));
+            }
+            house.pass(Duration::from_hours(24));
+        }
+        assert_eq!((house.sums().dead, house.sums().queued), (1800, 1), "the news waits");
+        house.portal("box.test", |_| ok());
+        house.pass(Duration::from_hours(12));
+        assert_eq!(house.sums().queued, 0);
+        let news = house.heard("box.test").pop().unwrap();
+        assert!(news.len() == 1 && news[0].contains(words) && news[0].contains(": 1800"), "{news:?}");
+        assert!(news[0].contains("2017-07-14 02:40:00") && news[0].contains(&format!("--line {line}")), "{news:?}");
+        house.pass(Duration::from_hours(48));
+        assert_eq!(house.heard("box.test").last().unwrap(), &news, "once");
+    }
+    let mut house = House::new();
+    house.portal("box.test", |_| gone());
+    let line = house.line("box.test", "1", "17.0.14");
+    house.push(line, "m");
+    house.pass(Duration::from_hours(24));
+    assert_eq!(house.sums().queued, 0);
+}
+
+#[test]
+fn promise_6_a_portal_hears_of_a_message_that_it_did_not_take() {
+    let tell = Some(Tell { language: Language::En, kept: false });
+    let mut house = House::with(Ways { tell, ..Ways::default() });
+    house.portal("box.test", chokes_on("bad", refused));
+    let line = house.line("box.test", "1", "23.100.0");
+    house.push(line, "bad");
+    house.push(line, "good");
+    house.pass(Duration::from_hours(1));
+    let news = house.heard("box.test").pop().unwrap();
+    assert!(news[0].contains(": 1, received") && news[0].ends_with("They were not kept."), "{news:?}");
+    assert_eq!((house.sums().dead, house.sums().queued), (1, 0));
 }

@@ -110,6 +110,7 @@ fn posted(world: &Arc<World>, text: &str, attachments: &serde_json::Value) -> St
         workers: 2,
         schedule: Schedule::default(),
         poison_attempts: 3,
+        tell: None,
     };
     let mut sender = SenderLoop::new(parts, options, bell, events).unwrap();
     assert!(sender.settle().unwrap());

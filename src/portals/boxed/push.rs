@@ -16,6 +16,8 @@ use crate::text;
 const NAME_MAX_CHARS: usize = 50;
 /// First module version that takes raw Unicode emoji (§6).
 const RAW_EMOJI_FROM: u32 = 20;
+/// The chat of the server itself, for what concerns a whole line.
+const OWN_CHAT: &str = "trunkline";
 /// First module version with `receivingError` (§4.3).
 pub(super) const ERRORS_FROM: u32 = 23;
 
@@ -50,7 +52,7 @@ pub fn content_opened(portal: &Portal, bodies: &[Body], opened: &Opened) -> (&'s
         Some(Body::Notice(Notice::Read { .. })) => "receivingStatusReading",
         Some(Body::Notice(Notice::Deactivated)) => return ("deactivateConnector", Value::list([])),
         Some(Body::Notice(Notice::Failed { .. })) if portal.major() >= ERRORS_FROM => "receivingError",
-        Some(Body::Notice(Notice::Failed { .. }) | Body::Message(_)) | None => "receivingMessage",
+        Some(Body::Notice(Notice::Failed { .. } | Notice::Lost { .. }) | Body::Message(_)) | None => "receivingMessage",
     };
     (command, Value::list(bodies.iter().map(|body| element(portal, body, opened))))
 }
@@ -64,8 +66,12 @@ fn element(portal: &Portal, body: &Body, opened: &Opened) -> Value {
             if portal.major() >= ERRORS_FROM {
                 error(im, *deleting, code, text)
             } else {
-                told_in_chat(portal, im, chat, text)
+                let id = format!("trunkline-failed-{}", im.message_id);
+                told_in_chat(portal, chat, id, &format!("[b]Message not delivered[/b]: {}", harmless(text)))
             }
+        }
+        Body::Notice(Notice::Lost { until, text, .. }) => {
+            told_in_chat(portal, OWN_CHAT, format!("trunkline-lost-{until}"), &harmless(text))
         }
         Body::Notice(Notice::Deactivated) => Value::list([]),
     }
@@ -111,19 +117,18 @@ fn harmless(why: &str) -> String {
     text::neutralise(&text::clean_name(why, 500))
 }
 
-/// Portals before `receivingError` have no word for a failure: it is said as a message in that chat, by a user who is
-/// plainly the server. Its id comes from the failed message, one per message.
-fn told_in_chat(portal: &Portal, portal_ref: &PortalRef, chat: &str, why: &str) -> Value {
-    let why = harmless(why);
+/// What the protocol has no word for, failures before `receivingError` and losses in every version, is said as a message
+/// in a chat, by a user who is plainly the server.
+fn told_in_chat(portal: &Portal, chat: &str, message_id: String, text: &str) -> Value {
     let message = Incoming {
         connector: String::new(),
         kind: IncomingKind::Message,
         key: None,
         user: User { id: "trunkline".to_owned(), name: "Connector server".to_owned(), ..User::default() },
         chat: crate::message::Chat { id: chat.to_owned(), ..crate::message::Chat::default() },
-        message_id: format!("trunkline-failed-{}", portal_ref.message_id),
+        message_id,
         date: None,
-        text: format!("[b]Message not delivered[/b]: {why}"),
+        text: text.to_owned(),
         files: Vec::new(),
         attachments: Vec::new(),
         route: None,

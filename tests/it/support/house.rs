@@ -10,6 +10,7 @@ use trunkline::clock::{Clock, UnixMillis};
 use trunkline::ids::LineId;
 use trunkline::net::{Answer, Call, Net, NetError};
 use trunkline::queue::blocks::Schedule;
+use trunkline::queue::lost::Tell;
 use trunkline::records::Line;
 use trunkline::sender::{self, packet};
 use trunkline::simulate::Stage;
@@ -82,11 +83,12 @@ pub struct Ways {
     pub workers: usize,
     pub poison_attempts: u32,
     pub messages: usize,
+    pub tell: Option<Tell>,
 }
 
 impl Default for Ways {
     fn default() -> Self {
-        Self { by_status: false, workers: 4, poison_attempts: 3, messages: 10 }
+        Self { by_status: false, workers: 4, poison_attempts: 3, messages: 10, tell: None }
     }
 }
 
@@ -111,6 +113,7 @@ impl House {
             workers: ways.workers,
             schedule: Schedule::default(),
             poison_attempts: ways.poison_attempts,
+            tell: ways.tell,
         };
         Self { stage: Stage::new(START, portals.clone(), options).unwrap(), portals }
     }
