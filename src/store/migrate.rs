@@ -20,8 +20,12 @@ const _: () = assert!(VERSION == 1 + STEPS.len() as i64, "each step raises the v
 
 /// Brings the file behind `db` to [`VERSION`].
 pub fn run(db: &mut Connection) -> Result<(), StoreError> {
+    // First without the write lock, which another process may hold for long: most openings change nothing.
+    if version(db)? == VERSION {
+        return Ok(());
+    }
     let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let found: i64 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let found = version(&tx)?;
     match found {
         VERSION => return Ok(()),
         0 => tx.execute_batch(SCHEMA)?,
@@ -37,6 +41,10 @@ pub fn run(db: &mut Connection) -> Result<(), StoreError> {
     fault::point("during migration");
     tx.commit()?;
     Ok(())
+}
+
+fn version(db: &Connection) -> rusqlite::Result<i64> {
+    db.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
 #[cfg(test)]
