@@ -134,9 +134,9 @@ impl SenderLoop {
             move |tx| {
                 directory::set_block(tx, &record)?;
                 queue::note_failure(tx, &failed)?;
-                if let Some((messages, took, outcome)) = attempt {
+                if let Some((messages, took, outcome)) = &attempt {
                     let millis = i64::try_from(took.as_millis()).unwrap_or(i64::MAX);
-                    directory::note_attempt(tx, id, millis, messages, &outcome, ATTEMPTS_KEPT)?;
+                    directory::note_attempt(tx, id, millis, *messages, outcome, ATTEMPTS_KEPT)?;
                 }
                 Ok(())
             },
