@@ -379,8 +379,9 @@ impl Dispatcher {
             };
             if news {
                 // Without any id the portal would show "sending" for ever; edits of such a message are impossible.
-                let ids = if progress.ids.is_empty() { vec![format!("trunkline-{id}")] } else { progress.ids };
-                let notice = Notice::Delivered { im: message.im, chat: message.chat, ids, date: tx.now.secs() };
+                let ids = if progress.ids.is_empty() { vec![format!("trunkline-{id}")] } else { progress.ids.clone() };
+                let (im, chat) = (message.im.clone(), message.chat.clone());
+                let notice = Notice::Delivered { im, chat, ids, date: tx.now.secs() };
                 queue::push(tx, line, &message.connector, None, &Body::Notice(notice))?;
             }
             Ok(())
@@ -420,11 +421,10 @@ impl Dispatcher {
         let (line, why) = (lane.line, why.to_owned());
         let work = move |tx: &mut Tx<'_>| {
             if dead::bury(tx, Direction::Out, id, reason, &why)?
-                && let Some(message) = message
+                && let Some(message) = &message
             {
-                let connector = message.connector.clone();
-                let notice = failed(message, code, why);
-                queue::push(tx, line, &connector, None, &Body::Notice(notice))?;
+                let notice = failed(message, code, &why);
+                queue::push(tx, line, &message.connector, None, &Body::Notice(notice))?;
             }
             Ok(())
         };
@@ -443,17 +443,16 @@ impl Dispatcher {
             outbox::postpone(tx, id, tx.now, true, &progress)?;
             if first {
                 directory::set_state(tx, line, LineState::Broken, Some(&why))?;
-                let connector = message.connector.clone();
                 let notice =
-                    failed(message, "CREDENTIALS_REFUSED", format!("{why}; the message waits for new settings"));
-                queue::push(tx, line, &connector, None, &Body::Notice(notice))?;
+                    failed(&message, "CREDENTIALS_REFUSED", &format!("{why}; the message waits for new settings"));
+                queue::push(tx, line, &message.connector, None, &Body::Notice(notice))?;
             }
             Ok(())
         };
         self.write(lane, work);
     }
 
-    fn write(&self, lane: &Lane, work: impl FnOnce(&mut Tx<'_>) -> rusqlite::Result<()> + Send + 'static) {
+    fn write(&self, lane: &Lane, work: impl FnMut(&mut Tx<'_>) -> rusqlite::Result<()> + Send + 'static) {
         let (bell, sender, lane) = (self.bell.clone(), self.sender.clone(), lane.clone());
         self.writer.submit(work, move |result| {
             if let Err(error) = &result {
@@ -478,7 +477,8 @@ impl Dispatcher {
     }
 }
 
-fn failed(message: Outgoing, code: &str, text: String) -> Notice {
+fn failed(message: &Outgoing, code: &str, text: &str) -> Notice {
     let deleting = matches!(message.kind, OutgoingKind::Delete { .. });
-    Notice::Failed { im: message.im, chat: message.chat, deleting, code: code.to_owned(), text }
+    let (im, chat) = (message.im.clone(), message.chat.clone());
+    Notice::Failed { im, chat, deleting, code: code.to_owned(), text: text.to_owned() }
 }

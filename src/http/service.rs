@@ -119,8 +119,8 @@ pub(super) fn unavailable(message: &str) -> Response {
     Response::error(503, "UNAVAILABLE", message).with("retry-after", "2")
 }
 
-/// The answer when a command could not be committed; also logged, for somebody must act.
+/// The answer when a command could not be committed. The writer says so once a while, for somebody must act.
 pub(super) fn not_stored(error: &WriteError) -> Response {
-    log::error!(error:% = error; "a request could not be stored and was refused");
+    log::debug!(error:% = error; "a request could not be stored and was refused");
     unavailable("the message could not be stored; send it again")
 }

@@ -236,11 +236,11 @@ impl SenderLoop {
             move |tx| {
                 directory::set_block(tx, &record)?;
                 queue::note_failure(tx, &failed)?;
-                if let Some((messages, took, outcome)) = attempt {
+                if let Some((messages, took, outcome)) = &attempt {
                     let millis = i64::try_from(took.as_millis()).unwrap_or(i64::MAX);
                     let range = failed.first().copied().zip(failed.last().copied());
                     let direction = Direction::In;
-                    let attempt = Attempt { line: id, direction, millis, messages, range, outcome: &outcome };
+                    let attempt = Attempt { line: id, direction, millis, messages: *messages, range, outcome };
                     attempts::note(tx, &attempt, ATTEMPTS_KEPT)?;
                 }
                 Ok(())

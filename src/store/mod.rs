@@ -8,6 +8,7 @@ pub mod directory;
 pub mod look;
 pub mod migrate;
 pub mod readers;
+mod words;
 pub mod writer;
 
 use std::fmt;
@@ -62,7 +63,7 @@ impl fmt::Display for StoreError {
                 "the database has schema {found}, this program knows up to {known}; install the newer program again"
             ),
             Self::Corrupt(why) => write!(f, "the database is damaged ({why}); stop here and bring back a backup"),
-            Self::Sqlite(error) => write!(f, "the database refused: {error}"),
+            Self::Sqlite(error) => write!(f, "the database refused: {}", words::of(error)),
         }
     }
 }
@@ -71,12 +72,7 @@ impl std::error::Error for StoreError {}
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
-                Self::Corrupt(error.to_string())
-            }
-            _ => Self::Sqlite(error),
-        }
+        if words::is_damage(&error) { Self::Corrupt(error.to_string()) } else { Self::Sqlite(error) }
     }
 }
 

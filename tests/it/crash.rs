@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::support::Random;
 use crate::support::http::Client;
 use crate::support::ledger::{Balance, Blow, CHATS, Ledger, PACKET, passing};
 use crate::support::program::Place;
+use crate::support::{Random, asked};
 
 /// A Web Chat message whose id and text are the same mark.
 pub fn activity(mark: &str) -> String {
@@ -33,11 +33,6 @@ const OUT: [(&str, usize); 4] =
     [("after outbox insert", 0), ("before send", 1), ("after send", 2), ("after taking", 2)];
 /// Steps that only tests of their own can reach.
 const OTHERS: [&str; 5] = ["during migration", "accepted", "packet formed", "lane's turn", "housekeeping"];
-
-/// What a test asks for by variable, else `usual`.
-fn asked(variable: &str, usual: u64) -> u64 {
-    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
-}
 
 /// `TRUNKLINE_KILLS` makes it longer, `TRUNKLINE_SEED` repeats a run.
 #[test]

@@ -53,7 +53,7 @@ fn is_unheard(command: &Command) -> bool {
 /// stays among the writer's commands until it is stored, and is sent from there.
 fn store_unheard(
     service: &Service,
-    work: impl FnOnce(&mut Tx<'_>) -> rusqlite::Result<()> + Send + 'static,
+    work: impl FnMut(&mut Tx<'_>) -> rusqlite::Result<()> + Send + 'static,
     lanes: Vec<Lane>,
 ) -> Result<Value, Failure> {
     let (tell, stored) = bounded(1);

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use rusqlite::ErrorCode;
+
 use super::{Tx, WriteError};
 
 const PENDING: u8 = 0;
@@ -27,8 +29,12 @@ impl Begun {
 
 /// A command in the writer's channel.
 pub(super) trait Job: Send {
-    /// Applies the command; `Err` only when the whole transaction is lost.
+    /// Applies the command inside the open transaction.
     fn run(&mut self, tx: &mut Tx<'_>) -> Applied;
+    /// What the command itself ran into.
+    fn error(&self) -> Option<&rusqlite::Error>;
+    /// Whether it must be applied again after its group met `fate`.
+    fn is_owed(&self, fate: &Result<(), WriteError>) -> bool;
     /// Tells the caller, after the commit or instead of it.
     fn finish(self: Box<Self>, fate: Result<(), WriteError>);
 }
@@ -40,17 +46,17 @@ pub(super) enum Applied {
     Skipped,
 }
 
-/// A command that is applied once.
+/// A command whose caller waits for it, and tells its own caller when it fails. Applied once.
 pub(super) struct Task<T, F, D> {
     work: Option<F>,
     result: Option<rusqlite::Result<T>>,
-    done: Option<D>,
+    done: D,
     begun: Begun,
 }
 
 impl<T, F, D> Task<T, F, D> {
     pub(super) fn new(work: F, done: D, begun: Begun) -> Self {
-        Self { work: Some(work), result: None, done: Some(done), begun }
+        Self { work: Some(work), result: None, done, begun }
     }
 }
 
@@ -65,19 +71,88 @@ where
             return Applied::Skipped;
         }
         let Some(work) = self.work.take() else { return Applied::Skipped };
-        let result = work(tx);
-        let applied = if result.is_ok() { Applied::Done } else { Applied::Undo };
-        self.result = Some(result);
-        applied
+        let result = self.result.insert(work(tx));
+        if result.is_ok() { Applied::Done } else { Applied::Undo }
     }
 
-    fn finish(mut self: Box<Self>, fate: Result<(), WriteError>) {
-        let Some(done) = self.done.take() else { return };
-        done(match (fate, self.result.take()) {
-            (_, Some(Err(error))) => Err(error.into()),
+    fn error(&self) -> Option<&rusqlite::Error> {
+        self.result.as_ref()?.as_ref().err()
+    }
+
+    fn is_owed(&self, _: &Result<(), WriteError>) -> bool {
+        false
+    }
+
+    fn finish(self: Box<Self>, fate: Result<(), WriteError>) {
+        (self.done)(match (fate, self.result) {
+            (_, Some(Err(error))) => Err((&error).into()),
             (Err(error), _) => Err(error),
             (Ok(()), Some(Ok(value))) => Ok(value),
             (Ok(()), None) => Err(WriteError::Timeout { unknown: false }),
         });
     }
+}
+
+/// A command that notes what has happened outside, at a portal or a channel, and can't be taken back. A disk that is
+/// full or fails does not end it: it is applied again until it is written.
+pub(super) struct Duty<T, F, D> {
+    work: F,
+    result: Option<rusqlite::Result<T>>,
+    done: D,
+}
+
+impl<T, F, D> Duty<T, F, D> {
+    pub(super) fn new(work: F, done: D) -> Self {
+        Self { work, result: None, done }
+    }
+}
+
+impl<T, F, D> Job for Duty<T, F, D>
+where
+    T: Send,
+    F: FnMut(&mut Tx<'_>) -> rusqlite::Result<T> + Send,
+    D: FnOnce(Result<T, WriteError>) + Send,
+{
+    fn run(&mut self, tx: &mut Tx<'_>) -> Applied {
+        let result = self.result.insert((self.work)(tx));
+        if result.is_ok() { Applied::Done } else { Applied::Undo }
+    }
+
+    fn error(&self) -> Option<&rusqlite::Error> {
+        self.result.as_ref()?.as_ref().err()
+    }
+
+    fn is_owed(&self, fate: &Result<(), WriteError>) -> bool {
+        match &self.result {
+            None => true,
+            Some(Ok(_)) => fate.is_err(),
+            Some(Err(error)) => passes(error),
+        }
+    }
+
+    fn finish(self: Box<Self>, fate: Result<(), WriteError>) {
+        (self.done)(match (fate, self.result) {
+            (_, Some(Err(error))) => Err((&error).into()),
+            (Err(error), _) => Err(error),
+            (Ok(()), Some(Ok(value))) => Ok(value),
+            (Ok(()), None) => Err(WriteError::Stopped),
+        });
+    }
+}
+
+/// An error of the machine, which may be over in a while, and not of the command.
+fn passes(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(
+            ErrorCode::DiskFull
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::OutOfMemory
+                | ErrorCode::ReadOnly
+                | ErrorCode::CannotOpen
+                | ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::FileLockingProtocolFailed
+        )
+    )
 }

@@ -7,8 +7,8 @@ mod job;
 mod tests;
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -16,8 +16,9 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
-use self::job::{Applied, Begun, Job, Task};
+use self::job::{Applied, Begun, Duty, Job, Task};
 use super::counters::Deltas;
+use super::words;
 use crate::clock::{Clock, UnixMillis};
 use crate::fault;
 
@@ -27,6 +28,10 @@ const GROUP_MAX: usize = 1024;
 const WAITING_MAX: usize = 4096;
 /// How often other processes' changes are looked for, and how long an idle WAL waits for its checkpoint.
 const WATCH: Duration = Duration::from_secs(1);
+/// How long the end of the server waits for a lock of another process.
+const STOP_WAIT: Duration = Duration::from_secs(10);
+/// Between two lines in the log about a database that takes no writes.
+const TELL_EVERY: Duration = Duration::from_secs(30);
 
 /// Why a command was not committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,9 +63,9 @@ impl fmt::Display for WriteError {
 
 impl std::error::Error for WriteError {}
 
-impl From<rusqlite::Error> for WriteError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Refused(error.to_string())
+impl From<&rusqlite::Error> for WriteError {
+    fn from(error: &rusqlite::Error) -> Self {
+        Self::Refused(words::of(error))
     }
 }
 
@@ -123,6 +128,8 @@ enum Message {
 #[derive(Clone)]
 pub struct Writer {
     sender: Sender<Message>,
+    clock: Arc<dyn Clock>,
+    late: Arc<Mutex<Trouble>>,
     /// Figures for `/metrics`.
     pub stats: Arc<Stats>,
 }
@@ -142,18 +149,22 @@ impl Writer {
     ) -> std::io::Result<(Self, WriterThread)> {
         let (sender, receiver) = bounded(WAITING_MAX);
         let stats = Arc::new(Stats::default());
+        let stopping = Arc::new(AtomicBool::new(false));
         let worker = Worker {
             db,
-            clock,
+            clock: Arc::clone(&clock),
             receiver,
+            stopping: Arc::clone(&stopping),
             stats: Arc::clone(&stats),
             on_foreign_change: Box::new(on_foreign_change),
             data_version: None,
             dirty: false,
+            owed: Vec::new(),
+            trouble: Trouble::default(),
         };
         let thread = std::thread::Builder::new().name("store-writer".into()).spawn(move || worker.run())?;
-        let writer = Self { sender: sender.clone(), stats };
-        Ok((writer, WriterThread { sender, thread }))
+        let writer = Self { sender: sender.clone(), clock, late: Arc::default(), stats };
+        Ok((writer, WriterThread { sender, stopping, thread }))
     }
 
     /// Runs `work` in the next transaction and returns what it gave once that is on the disk. Waits at most `wait`;
@@ -167,25 +178,33 @@ impl Writer {
         let begun = Begun::default();
         // The receiver is gone only when the caller has given up waiting.
         let task = Task::new(work, move |result| drop(answer.send(result)), begun.clone());
-        self.sender
-            .send_timeout(Message::Job(Box::new(task)), wait)
-            .map_err(|error| if error.is_timeout() { WriteError::Overloaded } else { WriteError::Stopped })?;
+        self.sender.send_timeout(Message::Job(Box::new(task)), wait).map_err(|error| {
+            if error.is_timeout() { self.late(WriteError::Overloaded) } else { WriteError::Stopped }
+        })?;
         match answered.recv_timeout(wait) {
             Ok(result) => result,
             Err(RecvTimeoutError::Disconnected) => Err(WriteError::Stopped),
-            Err(RecvTimeoutError::Timeout) => Err(WriteError::Timeout { unknown: !begun.cancel() }),
+            Err(RecvTimeoutError::Timeout) => Err(self.late(WriteError::Timeout { unknown: !begun.cancel() })),
         }
     }
 
-    /// Runs `work` in the next transaction and then `done` on the writer's thread; for callers that must not wait.
+    /// A caller had to give up waiting: said once a while, whatever keeps the writer.
+    fn late(&self, error: WriteError) -> WriteError {
+        self.late.lock().unwrap_or_else(PoisonError::into_inner).failed(self.clock.ticks(), &error.to_string());
+        error
+    }
+
+    /// Runs `work` in the next transaction and then `done` on the writer's thread; for what has happened outside and
+    /// can't be taken back. A disk that is full or fails makes it wait: it runs again until it is written, in the order
+    /// of submission, and `done` gets an error only for a mistake in the command itself, or at the end of the server.
     /// `done` must be quick and must not write.
     pub fn submit<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
+        work: impl FnMut(&mut Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
         done: impl FnOnce(Result<T, WriteError>) + Send + 'static,
     ) {
-        let task = Task::new(work, done, Begun::default());
-        if let Err(error) = self.sender.send(Message::Job(Box::new(task)))
+        let duty = Duty::new(work, done);
+        if let Err(error) = self.sender.send(Message::Job(Box::new(duty)))
             && let Message::Job(job) = error.0
         {
             job.finish(Err(WriteError::Stopped));
@@ -197,6 +216,7 @@ impl Writer {
 #[derive(Debug)]
 pub struct WriterThread {
     sender: Sender<Message>,
+    stopping: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
 
@@ -212,6 +232,7 @@ impl fmt::Debug for Message {
 impl WriterThread {
     /// Commits what waits and ends the thread.
     pub fn stop(self) {
+        self.stopping.store(true, Ordering::Relaxed);
         if self.sender.send(Message::Stop).is_ok() && self.thread.join().is_err() {
             log::error!("the store writer ended with a panic");
         }
@@ -222,27 +243,60 @@ struct Worker {
     db: Connection,
     clock: Arc<dyn Clock>,
     receiver: Receiver<Message>,
+    stopping: Arc<AtomicBool>,
     stats: Arc<Stats>,
     on_foreign_change: Box<dyn FnMut() + Send>,
     data_version: Option<i64>,
     dirty: bool,
+    /// Duties that the disk has refused so far, in order.
+    owed: Vec<Box<dyn Job>>,
+    trouble: Trouble,
+}
+
+/// Why a whole group was not committed.
+struct Lost {
+    why: WriteError,
+    is_damage: bool,
+}
+
+impl From<&rusqlite::Error> for Lost {
+    fn from(error: &rusqlite::Error) -> Self {
+        Self { why: error.into(), is_damage: words::is_damage(error) }
+    }
+}
+
+impl From<rusqlite::Error> for Lost {
+    fn from(error: rusqlite::Error) -> Self {
+        (&error).into()
+    }
+}
+
+/// What comes after a group.
+#[derive(PartialEq, Eq)]
+enum Next {
+    GoOn,
+    Stop,
 }
 
 impl Worker {
     fn run(mut self) {
         let mut watched_at = self.clock.ticks();
+        // Short, so that the end of the server need not wait for a lock; the wait itself has no end.
+        let _ = self.db.busy_timeout(WATCH);
         // From now on: the loops read the database after this thread was started.
         self.watch();
         loop {
-            match self.receiver.recv_timeout(WATCH) {
-                Ok(Message::Job(first)) => {
-                    let stopping = self.group(first);
-                    if stopping {
-                        break;
-                    }
+            let next = match self.receiver.recv_timeout(WATCH) {
+                Ok(Message::Job(first)) => self.group(Some(first)),
+                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => Next::Stop,
+                Err(RecvTimeoutError::Timeout) if !self.owed.is_empty() => self.group(None),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.checkpoint();
+                    Next::GoOn
                 }
-                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => self.checkpoint(),
+            };
+            if next == Next::Stop {
+                break;
             }
             let now = self.clock.ticks();
             if now.saturating_sub(watched_at) >= WATCH {
@@ -250,18 +304,25 @@ impl Worker {
                 self.watch();
             }
         }
+        if !self.owed.is_empty() {
+            self.group(None);
+        }
+        for duty in std::mem::take(&mut self.owed) {
+            duty.finish(Err(WriteError::Stopped));
+        }
         self.checkpoint();
     }
 
-    /// Applies `first` and what else waits; true when the stop was among it.
-    fn group(&mut self, first: Box<dyn Job>) -> bool {
-        let mut jobs = vec![first];
-        let mut stopping = false;
+    /// Applies what is owed, `first` and what else waits.
+    fn group(&mut self, first: Option<Box<dyn Job>>) -> Next {
+        let mut jobs = std::mem::take(&mut self.owed);
+        jobs.extend(first);
+        let mut next = Next::GoOn;
         while jobs.len() < GROUP_MAX {
             match self.receiver.try_recv() {
                 Ok(Message::Job(job)) => jobs.push(job),
                 Ok(Message::Stop) => {
-                    stopping = true;
+                    next = Next::Stop;
                     break;
                 }
                 Err(_) => break,
@@ -271,42 +332,56 @@ impl Worker {
         let start = self.clock.ticks();
         let fate = self.commit(&mut jobs);
         self.stats.commit_seconds.observe(self.clock.ticks().saturating_sub(start).as_secs_f64());
-        #[expect(clippy::cast_precision_loss, reason = "at most 1024")]
+        #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
         self.stats.group_size.observe(jobs.len() as f64);
         self.stats.commits.fetch_add(1, Ordering::Relaxed);
         self.stats.commands.fetch_add(jobs.len() as u64, Ordering::Relaxed);
-        if let Err(error) = &fate {
+        let fate = fate.map_err(|lost| {
             self.stats.failures.fetch_add(1, Ordering::Relaxed);
-            log::error!(error:% = error; "a commit failed; its callers were told");
-        }
+            if lost.is_damage {
+                log::error!(error:% = lost.why; "the database is damaged; the server must not go on with it");
+                next = Next::Stop;
+            }
+            lost.why
+        });
         for job in jobs {
-            job.finish(fate.clone());
+            if job.is_owed(&fate) {
+                self.owed.push(job);
+            } else {
+                job.finish(fate.clone());
+            }
         }
-        stopping
+        if self.trouble.is_on() {
+            // What little room there is must not go to the log: once all of it is in the file, the next commit begins
+            // it anew. An error here is a part of the same trouble.
+            let _ = passive_checkpoint(&self.db);
+        }
+        match &fate {
+            Err(why) => self.trouble.failed(self.clock.ticks(), &why.to_string()),
+            Ok(()) if self.owed.is_empty() => self.trouble.over(self.clock.ticks()),
+            Ok(()) => (),
+        }
+        next
     }
 
-    fn commit(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), WriteError> {
+    /// One transaction. A command's own error undoes that command; an error that ends the transaction by itself, as a
+    /// full disk may, is everybody's.
+    fn commit(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), Lost> {
+        let tx = begin(&self.db, self.clock.as_ref(), &self.stopping, &mut self.trouble)?;
         let now = self.clock.now();
-        // A lock held by another process is waited for as long as it takes: callers give up one by one and their
-        // commands are then skipped (promise 1: storing must almost never fail).
-        let tx = loop {
-            match self.db.transaction_with_behavior(TransactionBehavior::Immediate) {
-                Ok(tx) => break tx,
-                Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => (),
-                Err(error) => return Err(error.into()),
-            }
-        };
         let mut deltas = Deltas::default();
         for job in jobs {
             tx.prepare_cached("savepoint command")?.execute([])?;
             let mut scope = Tx { open: &tx, deltas: Deltas::default(), now };
-            match job.run(&mut scope) {
-                Applied::Done => deltas.absorb(scope.deltas),
-                Applied::Skipped => (),
-                Applied::Undo => {
-                    // Some errors (disk full) end the transaction by themselves: then the whole group is refused.
+            let applied = job.run(&mut scope);
+            let is_lost = |error: &&rusqlite::Error| tx.is_autocommit() || words::is_damage(error);
+            match (applied, job.error().filter(is_lost)) {
+                (Applied::Undo, Some(error)) => return Err(error.into()),
+                (Applied::Undo, None) => {
                     tx.prepare_cached("rollback to command")?.execute([])?;
                 }
+                (Applied::Done, _) => deltas.absorb(scope.deltas),
+                (Applied::Skipped, _) => (),
             }
             tx.prepare_cached("release command")?.execute([])?;
         }
@@ -328,9 +403,69 @@ impl Worker {
 
     fn checkpoint(&mut self) {
         if std::mem::take(&mut self.dirty)
-            && let Err(error) = self.db.query_row("pragma wal_checkpoint(passive)", [], |_| Ok(()))
+            && let Err(error) = passive_checkpoint(&self.db)
         {
-            log::warn!(error:% = error; "the checkpoint failed; the next one tries again");
+            log::warn!(error = words::of(&error).as_str(); "the checkpoint failed; the next one tries again");
+        }
+    }
+}
+
+/// Copies what the log holds into the file, as far as no reader stands in the way.
+fn passive_checkpoint(db: &Connection) -> rusqlite::Result<()> {
+    db.query_row("pragma wal_checkpoint(passive)", [], |_| Ok(()))
+}
+
+/// A lock held by another process is waited for as long as it takes: callers give up one by one and their commands are
+/// then skipped (promise 1: storing must almost never fail). Only the end of the server does not wait.
+fn begin<'a>(
+    db: &'a Connection,
+    clock: &dyn Clock,
+    stopping: &AtomicBool,
+    trouble: &mut Trouble,
+) -> Result<Transaction<'a>, Lost> {
+    let start = clock.ticks();
+    loop {
+        match Transaction::new_unchecked(db, TransactionBehavior::Immediate) {
+            Ok(tx) => return Ok(tx),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                let now = clock.ticks();
+                if stopping.load(Ordering::Relaxed) && now.saturating_sub(start) > STOP_WAIT {
+                    return Err(error.into());
+                }
+                trouble.failed(now, &words::of(&error));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// A database that takes no writes: said once a while and when it is over, not for each of a thousand requests.
+#[derive(Debug, Default)]
+struct Trouble {
+    failed: u64,
+    last: Option<Duration>,
+    told: Option<Duration>,
+}
+
+impl Trouble {
+    fn failed(&mut self, now: Duration, why: &str) {
+        self.failed += 1;
+        self.last = Some(now);
+        if self.told.is_none_or(|told| now.saturating_sub(told) >= TELL_EVERY) {
+            self.told = Some(now);
+            log::error!(attempts = self.failed, error = why; "the database takes no writes; requests are answered 503");
+        }
+    }
+
+    fn is_on(&self) -> bool {
+        self.failed > 0
+    }
+
+    /// At the brink small writes still succeed: only a while without failures counts as recovery.
+    fn over(&mut self, now: Duration) {
+        if self.last.is_some_and(|last| now.saturating_sub(last) >= WATCH) {
+            log::info!(attempts = self.failed; "the database takes writes again");
+            *self = Self::default();
         }
     }
 }

@@ -103,3 +103,74 @@ fn changes_of_other_processes_are_noticed_but_not_our_own() {
     tells.recv_timeout(WAIT).unwrap();
     thread.stop();
 }
+
+/// What happened outside can't be taken back: it waits for room, in order, while callers that can say no are told.
+#[test]
+fn a_duty_outlives_a_full_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let other = store.writing().unwrap();
+    let fill = "insert into shelf (name, body, at) values ('filler', zeroblob(200000) || '', 0)";
+    other.execute(fill, []).unwrap();
+    let db = store.writing().unwrap();
+    let pages: i64 = db.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+    db.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
+    let (writer, thread) = Writer::start(db, Arc::new(SystemClock::new()), || ()).unwrap();
+    let (done, told) = bounded(10);
+    for name in ["first", "second"] {
+        let done = done.clone();
+        writer.submit(
+            move |tx| {
+                let row = (name, "x".repeat(50_000));
+                tx.db().execute("insert into shelf (name, body, at) values (?1, ?2, 0)", row).map(drop)
+            },
+            move |result| done.send((name, result)).unwrap(),
+        );
+    }
+    let refused = writer.write(WAIT, put("third")).unwrap_err();
+    assert!(refused.to_string().contains("make room"), "{refused}");
+    assert!(told.is_empty(), "nobody gave the duties up");
+    other.execute("delete from shelf where name = 'filler'", []).unwrap();
+    assert_eq!(told.recv_timeout(WAIT).unwrap(), ("first", Ok(())));
+    assert_eq!(told.recv_timeout(WAIT).unwrap(), ("second", Ok(())));
+    writer.write(WAIT, put("fourth")).unwrap();
+    thread.stop();
+}
+
+/// A duty that is itself wrong is not tried for ever.
+#[test]
+fn a_duty_that_breaks_a_rule_is_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let (writer, thread) = start(&store);
+    let (done, told) = bounded(10);
+    writer.write(WAIT, put("a")).unwrap();
+    writer.submit(
+        |tx| tx.db().execute("insert into shelf (name, body, at) values ('a', '', 0)", []).map(drop),
+        move |result| done.send(result).unwrap(),
+    );
+    assert!(matches!(told.recv_timeout(WAIT).unwrap(), Err(WriteError::Refused(_))));
+    thread.stop();
+}
+
+/// Design §5: a damaged file is not written on.
+#[test]
+fn the_writer_ends_when_it_meets_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let db = store.writing().unwrap();
+    db.execute("insert into shelf (name, body, at) values ('a', '', 0)", []).unwrap();
+    let root: u64 = db
+        .query_row("select rootpage from sqlite_schema where name = 'shelf'", [], |row| row.get::<_, i64>(0))
+        .unwrap()
+        .try_into()
+        .unwrap();
+    drop(db);
+    let file = std::fs::OpenOptions::new().write(true).open(store.path()).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &[0x5a; 4096], (root - 1) * 4096).unwrap();
+    let (writer, thread) = start(&store);
+    let refused = writer.write(WAIT, put("b")).unwrap_err();
+    assert!(refused.to_string().contains("malformed"), "{refused}");
+    thread.thread.join().unwrap();
+    assert_eq!(writer.write(WAIT, put("c")), Err(WriteError::Stopped));
+}

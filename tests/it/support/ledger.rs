@@ -21,7 +21,7 @@ pub const CHATS: u64 = 3;
 pub const PACKET: usize = 10;
 /// Ids of operators' messages are this much above their numbers, so that a status names one and nothing else.
 const OUT: u64 = 7_000_000;
-const OFF: &str = "[bot_framework]\nauthentication = \"off\"\n[network]\nallow = [\"127.0.0.0/8\"]\n";
+pub const OFF: &str = "[bot_framework]\nauthentication = \"off\"\n[network]\nallow = [\"127.0.0.0/8\"]\n";
 
 /// One direction's numbers.
 #[derive(Debug, Default)]
@@ -79,8 +79,12 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// A connected line whose chats are known, so that operators can write.
     pub fn new() -> Self {
+        Self::at(Place::new(OFF))
+    }
+
+    /// A connected line whose chats are known, so that operators can write.
+    pub fn at(place: Place) -> Self {
         let ear = Ear::start();
         let sent: Arc<Mutex<Vec<u64>>> = Arc::default();
         let taken = sent.clone();
@@ -90,7 +94,6 @@ impl Ledger {
             taken.lock().unwrap().push(number);
             Some(far_end::answer("201 Created", &format!("{{\"id\":\"sent-{number}\"}}")))
         });
-        let place = Place::new(OFF);
         let (_, hash) = place.connect("office", &ear.url, "11111111-2222-3333-4444-555555555555");
         let ledger = Self {
             portal: Identity::new(LICENCE_KEY, &ear.url, "23.100.0"),
@@ -189,7 +192,12 @@ impl Ledger {
     /// The end: a server that is left alone, and the books held against each other.
     pub fn balance(&self) -> Balance {
         let server = self.place.serve();
-        self.settle(&server);
+        self.balance_of(&server)
+    }
+
+    /// The same with a server that runs.
+    pub fn balance_of(&self, server: &Server) -> Balance {
+        self.settle(server);
         let heard = self.ear.heard.lock().unwrap();
         let incoming = arrivals(
             heard.iter().map(|data| marks_of(data, "in").collect()),

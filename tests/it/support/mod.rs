@@ -43,3 +43,8 @@ pub fn until(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
         std::thread::sleep(Duration::from_millis(2));
     }
 }
+
+/// How much of something a test does: what its variable says, else `usual`.
+pub fn asked(variable: &str, usual: u64) -> u64 {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
