@@ -31,6 +31,8 @@ mod commands;
 mod fine_print;
 // The front against slow, broken and hostile clients.
 mod front;
+// What scripts rely on: JSON fields, exit codes, the ready line.
+mod shapes;
 // The program's ports: routes, statuses, sockets, figures.
 mod ports;
 // The front on the wire: framing, resets, deadlines, each as bytes.
