@@ -43,5 +43,7 @@ mod php;
 mod golden;
 // Server and twins joined as in the demo, portals of each version, faults.
 mod twins;
+// The demo's pages in a real browser.
+mod pages;
 // The administrator's commands beside a running server.
 mod admin;
