@@ -65,7 +65,7 @@ pub fn load(file: Option<&Path>, env: &Env, flags: &[Flag]) -> Result<Loaded, Mi
     match std::fs::read_to_string(path) {
         Ok(text) => load_text(Some((path, &text)), env, flags),
         Err(error) => {
-            let origin = Origin::File { path: path.to_owned(), line: 1 };
+            let origin = Origin::File { path: path.to_owned(), line: 0 };
             Err(Mistakes(vec![Mistake { origin, what: format!("the file can't be read: {error}") }]))
         }
     }

@@ -12,7 +12,7 @@ pub enum Origin {
     File {
         /// The file as it was named.
         path: PathBuf,
-        /// Line, from 1.
+        /// Line, from 1; 0 for the file as a whole.
         line: usize,
     },
     /// An environment variable.
@@ -25,6 +25,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
+            Self::File { path, line: 0 } => path.display().fmt(f),
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
             Self::Env(name) => write!(f, "${name}"),
             Self::Flag(name) => f.write_str(name),

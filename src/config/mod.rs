@@ -103,7 +103,7 @@ pub struct TlsFiles {
 pub struct Http {
     /// Requests handled at once, which is also how many share one commit.
     pub workers: usize,
-    /// Open connections; further ones wait in the kernel.
+    /// Open connections of the public side; a further one is answered 503.
     pub max_connections: usize,
     /// Longest request body in bytes.
     pub max_body: usize,

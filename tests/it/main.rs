@@ -37,6 +37,8 @@ mod commands;
 mod fine_print;
 // The front against slow, broken and hostile clients.
 mod front;
+// What scripts rely on: JSON fields, exit codes, the ready line.
+mod shapes;
 // The program's ports: routes, statuses, sockets, figures.
 mod ports;
 // The front on the wire: framing, resets, deadlines, each as bytes.
@@ -49,6 +51,8 @@ mod golden;
 mod files;
 // Server and twins joined as in the demo, portals of each version, faults.
 mod twins;
+// The demo's pages in a real browser.
+mod pages;
 // The administrator's commands beside a running server.
 mod admin;
 // Dead letters: what becomes one, the way back, refusals.

@@ -11,11 +11,43 @@ let me = { name: 'Ben', channel: 'webchat' };
 
 const idOf = (who) => `${who.channel}-${who.name.toLowerCase().replace(/[^\p{L}\p{N}]/gu, '-')}`;
 
+/** One line of Markdown: marks, links and escapes, which is what the bot's texts are made of. */
+function inline(root, line) {
+  const open = [{ mark: '', element: root }];
+  const names = { '**': 'strong', '*': 'em', '~~': 's' };
+  const top = () => open.at(-1).element;
+  let last = 0;
+  for (const found of line.matchAll(/\\([!-/:-@[-`{-~])|\*\*|\*|~~|\[((?:\\.|[^\]\\])*)\]\((https?:[^\s)]+)\)|<(https?:[^\s>]+)>/g)) {
+    top().append(...linked(line.slice(last, found.index)));
+    last = found.index + found[0].length;
+    const [whole, escaped, words, target, address] = found;
+    if (escaped) top().append(escaped);
+    else if (target || address) top().append(make('a', { href: target || address, target: '_blank', rel: 'noreferrer noopener' }, words?.replace(/\\(.)/g, '$1') || target || address));
+    else if (open.some((entry) => entry.mark === whole)) { while (open.pop().mark !== whole); }
+    else { const element = make(names[whole]); top().append(element); open.push({ mark: whole, element }); }
+  }
+  top().append(...linked(line.slice(last)));
+}
+
+/** Markdown as Web Chat shows it: lines, quotes, and what stands in them. */
+function markdown(text) {
+  const root = make('div', { class: 'text' });
+  for (const line of text.split('\n')) {
+    const quote = line.match(/^> ?(.*)$/);
+    const box = make(quote ? 'blockquote' : 'p');
+    inline(box, (quote ? quote[1] : line).trimEnd());
+    if (!box.textContent) box.append('\u00a0');
+    root.append(box);
+  }
+  return root;
+}
+
 /**
- * What a channel renders of the bot's text, by its `textFormat`: `plain` is text to the letter; others may carry the
- * inline tags and links of the rich channels, which become elements. Any other tag stays text.
+ * What a channel renders of the bot's text, by its `textFormat`: `plain` is text to the letter, `markdown` is that, others
+ * may carry the inline tags and links of the rich channels, which become elements. Any other tag stays text.
  */
 function rendered({ text, format }) {
+  if (format === 'markdown') return markdown(text);
   const root = make('p');
   if (format === 'plain') { root.append(...linked(text)); return root; }
   const open = [{ tag: '', element: root }];
@@ -58,7 +90,7 @@ const tools = writer(at('write'), async (text, file, editing) => {
 function preview(message) {
   if (!message) return '';
   if (message.deleted) return 'Message deleted';
-  return message.format === 'plain' || !message.bot ? message.text || 'File' : message.text.replace(/<[^<>]+>/g, ' ') || 'File';
+  return rendered(message).textContent.trim() || 'File';
 }
 
 function show() {

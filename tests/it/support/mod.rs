@@ -1,6 +1,7 @@
 //! What the tests from outside share: the built program, a plain HTTP client, a portal that only takes messages, seeded
 //! random numbers. It knows nothing of the crate's inside.
 
+pub mod browser;
 pub mod far_end;
 pub mod house;
 pub mod http;
