@@ -103,6 +103,15 @@ create table deliveries (
   primary key (line_id, direction, minute)
 ) strict, without rowid;
 
+-- Customers' messages that were given up and of which the portal has yet to hear; gone once the news is in the queue.
+create table losses (
+  line_id   integer primary key references lines (id) on delete cascade,
+  connector text not null,                         -- virtual connector id of one of them
+  messages  integer not null,
+  since     integer not null,                      -- when the first was accepted, unix seconds
+  until     integer not null                       -- and the last
+) strict;
+
 -- What a later send into a chat needs.
 create table chats (
   line_id    integer not null references lines (id) on delete cascade,

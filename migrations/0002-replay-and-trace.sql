@@ -38,3 +38,12 @@ create index dead_letters_replayed_as_idx on dead_letters (replayed_as) where re
 alter table attempts add column direction text not null default 'in';
 alter table attempts add column first_id integer;
 alter table attempts add column last_id integer;
+
+-- And what portals have yet to hear of losses.
+create table losses (
+  line_id   integer primary key references lines (id) on delete cascade,
+  connector text not null,
+  messages  integer not null,
+  since     integer not null,
+  until     integer not null
+) strict;

@@ -1,8 +1,8 @@
-//! What the portal is told of customers' messages that were given up: one row for each line, which waits until the
-//! portal can hear it. A later loss is added to the row that still waits, so that a portal that is away for a month
-//! hears one sentence.
+//! What a portal is told of customers' messages that were given up. While it is away the sum stands in `losses`, one row
+//! for each line; when it gives a sign of life, the sum becomes one notice in the line's queue. So a portal that is away
+//! for a month hears one sentence, and a line whose schedule is over has nothing left to send.
 
-use rusqlite::{OptionalExtension, Result, Row, named_params};
+use rusqlite::{Connection, OptionalExtension, Result, Row, named_params};
 
 use super::body;
 use crate::clock::UnixMillis;
@@ -20,86 +20,115 @@ pub struct Tell {
     pub kept: bool,
 }
 
-/// Messages that were given up together.
+/// Messages that were given up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lost {
     /// Virtual connector id of one of them: the portal knows it.
-    pub connector: String,
-    /// How many.
-    pub messages: i64,
+    connector: String,
+    messages: i64,
     /// When the first of them was accepted, unix seconds.
-    pub since: i64,
+    since: i64,
     /// And the last.
-    pub until: i64,
+    until: i64,
+}
+
+impl Lost {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        Ok(Self {
+            connector: row.get("connector")?,
+            messages: row.get("messages")?,
+            since: row.get("since")?,
+            until: row.get("until")?,
+        })
+    }
+
+    fn and(self, messages: i64, since: i64, until: i64) -> Self {
+        Self {
+            messages: self.messages + messages,
+            since: self.since.min(since),
+            until: self.until.max(until),
+            connector: self.connector,
+        }
+    }
+}
+
+const ROW: &str = "
+    select 1 as messages, accepted_at / 1000 as since, accepted_at / 1000 as until, connector
+      from queue
+     where id = :id and command = 'message'";
+
+/// What would be lost with one row; nothing when it is a notice of the server.
+pub fn of_row(tx: &Tx<'_>, id: MessageId) -> Result<Option<Lost>> {
+    tx.db().prepare_cached(ROW)?.query_row(named_params! {":id": id.0}, Lost::from_row).optional()
 }
 
 /// The oldest rows of a line, as the way into dead letters takes them.
 const HEAD: &str = "
-    select count(*) as messages, min(accepted_at) as since, max(accepted_at) as until, max(connector) as connector
-      from (select command, accepted_at, connector
-              from queue
-             where line_id = :line and command <> 'lost'
-             order by id
-             limit :limit)
+    select count(*) as messages, min(accepted_at) / 1000 as since, max(accepted_at) / 1000 as until,
+           max(connector) as connector
+      from (select command, accepted_at, connector from queue where line_id = :line order by id limit :limit)
      where command = 'message'
     having count(*) > 0";
 
-const ROW: &str = "
-    select 1 as messages, accepted_at as since, accepted_at as until, connector
-      from queue
-     where id = :id and command = 'message'";
+const NEWS: &str = "
+    select connector, body
+      from (select command, connector, body from queue where line_id = :line order by id limit :limit)
+     where command = 'lost'";
 
-fn lost(row: &Row<'_>) -> Result<Lost> {
-    let secs = |name| row.get(name).map(|at| UnixMillis(at).secs());
-    Ok(Lost {
-        connector: row.get("connector")?,
-        messages: row.get("messages")?,
-        since: secs("since")?,
-        until: secs("until")?,
-    })
-}
-
-/// What would be lost with one row; nothing when it is a notice of the server.
-pub fn of_row(tx: &Tx<'_>, id: MessageId) -> Result<Option<Lost>> {
-    tx.db().prepare_cached(ROW)?.query_row(named_params! {":id": id.0}, lost).optional()
-}
-
-/// What would be lost with the oldest `limit` rows of a line; notices of the server do not count.
+/// What would be lost with the oldest `limit` rows of a line, news of earlier losses among them.
 pub fn of_head(tx: &Tx<'_>, line: LineId, limit: usize) -> Result<Option<Lost>> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    tx.db().prepare_cached(HEAD)?.query_row(named_params! {":line": line.0, ":limit": limit}, lost).optional()
+    let params = named_params! {":line": line.0, ":limit": i64::try_from(limit).unwrap_or(i64::MAX)};
+    let mut lost = tx.db().prepare_cached(HEAD)?.query_row(params, Lost::from_row).optional()?;
+    let mut news = tx.db().prepare_cached(NEWS)?;
+    let mut rows = news.query(params)?;
+    while let Some(row) = rows.next()? {
+        let bytes: Vec<u8> = row.get("body")?;
+        if let Ok(Body::Notice(Notice::Lost { messages, since, until, .. })) = body::decode(&bytes) {
+            lost = Some(match lost {
+                Some(lost) => lost.and(messages, since, until),
+                None => Lost { connector: row.get("connector")?, messages, since, until },
+            });
+        }
+    }
+    Ok(lost)
 }
 
-/// The row that still waits stands at the end of the queue or near it.
-const WAITING: &str = "
-    select id, body from queue where line_id = :line and command = 'lost' order by id desc limit 1";
+const ADD: &str = "
+    insert into losses (line_id, connector, messages, since, until)
+    values (:line, :connector, :messages, :since, :until)
+    on conflict do update
+       set messages = messages + excluded.messages, since = min(since, excluded.since),
+           until = max(until, excluded.until), connector = excluded.connector";
 
-/// Queues the news of a loss for the line's portal, or adds it to the news that waits.
-pub fn tell(tx: &mut Tx<'_>, line: LineId, lost: &Lost, how: Tell) -> Result<()> {
-    let waiting: Option<(i64, Vec<u8>)> = tx
-        .db()
-        .prepare_cached(WAITING)?
-        .query_row(named_params! {":line": line.0}, |row| Ok((row.get("id")?, row.get("body")?)))
-        .optional()?;
-    let Some((id, bytes)) = waiting else {
-        super::push(tx, line, &lost.connector, None, &notice(line, lost, how))?;
-        return Ok(());
-    };
-    let mut all = lost.clone();
-    if let Ok(Body::Notice(Notice::Lost { messages, since, until, .. })) = body::decode(&bytes) {
-        all.messages += messages;
-        (all.since, all.until) = (all.since.min(since), all.until.max(until));
-    }
-    let body = body::encode(&notice(line, &all, how));
+/// Adds a loss to what the line's portal has yet to hear.
+pub fn add(tx: &Tx<'_>, line: LineId, lost: &Lost) -> Result<()> {
     tx.db()
-        .prepare_cached("update queue set body = :body where id = :id")?
-        .execute(named_params! {":body": body, ":id": id})
+        .prepare_cached(ADD)?
+        .execute(named_params! {
+            ":line": line.0, ":connector": lost.connector, ":messages": lost.messages, ":since": lost.since,
+            ":until": lost.until,
+        })
         .map(drop)
 }
 
-fn notice(line: LineId, lost: &Lost, how: Tell) -> Body {
-    let text = sentence(line, lost, how);
-    Body::Notice(Notice::Lost { messages: lost.messages, since: lost.since, until: lost.until, text })
+/// Lines whose portals have yet to hear of a loss.
+pub fn lines(db: &Connection) -> Result<Vec<LineId>> {
+    db.prepare_cached("select line_id from losses order by line_id limit 1000000")?
+        .query_map([], |row| Ok(LineId(row.get("line_id")?)))?
+        .collect()
+}
+
+const TAKE: &str = "delete from losses where line_id = :line returning connector, messages, since, until";
+
+/// Queues the news of what the line has lost; nothing when its portal has heard it.
+pub fn tell(tx: &mut Tx<'_>, line: LineId, how: Tell) -> Result<()> {
+    let lost = tx.db().prepare_cached(TAKE)?.query_row(named_params! {":line": line.0}, Lost::from_row).optional()?;
+    if let Some(lost) = lost {
+        let text = sentence(line, &lost, how);
+        let notice = Notice::Lost { messages: lost.messages, since: lost.since, until: lost.until, text };
+        super::push(tx, line, &lost.connector, None, &Body::Notice(notice))?;
+    }
+    Ok(())
 }
 
 fn sentence(line: LineId, lost: &Lost, how: Tell) -> String {
@@ -108,21 +137,21 @@ fn sentence(line: LineId, lost: &Lost, how: Tell) -> String {
     match (how.language, how.kept) {
         (Language::En, true) => format!(
             "Messages of customers that could not be delivered to this portal: {messages}, received from {since} to \
-             {until}. They are kept; the administrator of the connector server can bring them back: trunkline dead \
-             replay --line {line}"
+             {until} (UTC). They are kept; the administrator of the connector server can bring them back: trunkline \
+             dead replay --line {line}"
         ),
         (Language::En, false) => format!(
             "Messages of customers that could not be delivered to this portal: {messages}, received from {since} to \
-             {until}. They were not kept."
+             {until} (UTC). They were not kept."
         ),
         (Language::Ru, true) => format!(
             "Сообщений клиентов, которые не удалось доставить на этот портал: {messages}; получены с {since} по \
-             {until}. Они сохранены, администратор сервера коннекторов может их вернуть: trunkline dead replay --line \
-             {line}"
+             {until} (UTC). Они сохранены, администратор сервера коннекторов может их вернуть: trunkline dead replay \
+             --line {line}"
         ),
         (Language::Ru, false) => format!(
             "Сообщений клиентов, которые не удалось доставить на этот портал: {messages}; получены с {since} по \
-             {until}. Они не сохранены."
+             {until} (UTC). Они не сохранены."
         ),
     }
 }

@@ -3,7 +3,7 @@
 
 use super::line::Moving;
 use super::{Event, SenderLoop};
-use crate::ids::{LineId, MessageId};
+use crate::ids::{LineId, MessageId, PortalId};
 use crate::queue::{dead, lost};
 use crate::store::counters::Direction;
 
@@ -17,16 +17,13 @@ impl SenderLoop {
         }
         let reason = if moving == Moving::Poison { dead::Reason::Poison } else { dead::Reason::Unreadable };
         log::error!(line:% = id, message:% = row, error = why.as_str(); "a message became a dead letter");
-        let (bell, tell) = (self.bell.clone(), self.options.tell);
+        let (bell, told) = (self.bell.clone(), self.options.tell.is_some());
         self.writer.submit(
             move |tx| {
-                let lost = match tell {
-                    Some(tell) => lost::of_row(tx, row)?.map(|lost| (lost, tell)),
-                    None => None,
-                };
+                let lost = if told { lost::of_row(tx, row)? } else { None };
                 let buried = dead::bury(tx, Direction::In, row, reason, &why)?;
-                if let Some((lost, tell)) = lost.filter(|_| buried) {
-                    lost::tell(tx, id, &lost, tell)?;
+                if let Some(lost) = lost.filter(|_| buried) {
+                    lost::add(tx, id, &lost)?;
                 }
                 Ok(())
             },
@@ -34,24 +31,21 @@ impl SenderLoop {
         );
     }
 
-    /// Moves a step of the line's rows to dead letters; [`Event::Buried`] tells how many. The portal is told of customers'
-    /// messages that are lost with the end of the schedule; after a takeover it hears of that instead.
+    /// Moves a step of the line's rows to dead letters; [`Event::Buried`] tells how many. Of customers' messages that are
+    /// lost with the end of the schedule the portal will hear; after a takeover it hears of that instead.
     pub(super) fn bury(&mut self, id: LineId, reason: dead::Reason) {
         let bell = self.bell.clone();
-        let tell = self.options.tell.filter(|_| reason == dead::Reason::Expired);
+        let told = self.options.tell.is_some() && reason == dead::Reason::Expired;
         let error = match reason {
             dead::Reason::TakenOver => "the bot, group or page now belongs to another line".to_owned(),
             _ => self.lines.get(&id).and_then(|task| task.record.last_error.clone()).unwrap_or_default(),
         };
         self.writer.submit(
             move |tx| {
-                let lost = match tell {
-                    Some(tell) => lost::of_head(tx, id, BURY_STEP)?.map(|lost| (lost, tell)),
-                    None => None,
-                };
+                let lost = if told { lost::of_head(tx, id, BURY_STEP)? } else { None };
                 let moved = dead::bury_line(tx, Direction::In, id, reason, &error, BURY_STEP)?;
-                if let Some((lost, tell)) = lost {
-                    lost::tell(tx, id, &lost, tell)?;
+                if let Some(lost) = lost {
+                    lost::add(tx, id, &lost)?;
                 }
                 if reason == dead::Reason::TakenOver {
                     return Ok(moved + dead::bury_line(tx, Direction::Out, id, reason, &error, BURY_STEP)?);
@@ -98,6 +92,44 @@ impl SenderLoop {
             Some(Moving::TakenOver) => task.emptied = true,
             Some(Moving::One | Moving::Poison) | None => (),
         }
+        self.loss(id);
+        if moving == Some(Moving::Poison) {
+            // Others pass, so it can hear of this one now.
+            let portal = self.lines.get(&id).map(|task| task.record.portal);
+            portal.into_iter().for_each(|portal| self.tell_losses(portal));
+        }
         self.consider(id);
+    }
+
+    /// The line may have lost something of which its portal has yet to hear.
+    pub(super) fn loss(&mut self, id: LineId) {
+        if let Some(task) = self.lines.get(&id)
+            && self.options.tell.is_some()
+            && let Some(portal) = self.portals.get_mut(&task.record.portal)
+        {
+            portal.untold.insert(id);
+        }
+    }
+
+    /// The portal can hear: what its lines have lost becomes news in their queues.
+    pub(super) fn tell_losses(&mut self, id: PortalId) {
+        let Some(how) = self.options.tell else { return };
+        let Some(portal) = self.portals.get_mut(&id) else { return };
+        for line in std::mem::take(&mut portal.untold) {
+            let bell = self.bell.clone();
+            if let Some(task) = self.lines.get_mut(&line) {
+                task.writes += 1;
+            }
+            self.writer.submit(
+                move |tx| lost::tell(tx, line, how),
+                move |result| {
+                    if let Err(error) = result {
+                        log::error!(line:% = line, error:% = error; "the news of a loss could not be written");
+                    }
+                    bell.tell(Event::Written(line));
+                    bell.wake(line);
+                },
+            );
+        }
     }
 }

@@ -31,7 +31,7 @@ use crate::portals::files::Opener;
 use crate::portals::protocol;
 use crate::queue::blocks::Schedule;
 use crate::queue::lost::Tell;
-use crate::queue::{self, dead};
+use crate::queue::{self, dead, lost};
 use crate::records::{Line, LineState};
 use crate::store::counters::{Counter, Direction};
 use crate::store::{Store, StoreError, Writer, directory};
@@ -207,6 +207,10 @@ impl SenderLoop {
         for line in queue::waiting_lines(&self.db)? {
             self.wake(line)?;
         }
+        for line in lost::lines(&self.db)? {
+            self.load(line)?;
+            self.loss(line);
+        }
         Ok(())
     }
 
@@ -252,9 +256,11 @@ impl SenderLoop {
         Ok(())
     }
 
-    /// A sign of life: the portal's blocked lines try again at once, each at most once a minute.
+    /// A sign of life: the portal's blocked lines try again at once, each at most once a minute, and it hears what they
+    /// have lost.
     fn alive(&mut self, id: PortalId) {
         let now = self.clock.now();
+        self.tell_losses(id);
         let Some(portal) = self.portals.get(&id).filter(|portal| !portal.blocked.is_empty()) else { return };
         let lines: Vec<LineId> = portal.blocked.iter().copied().collect();
         for id in lines {

@@ -22,6 +22,8 @@ pub(super) struct PortalTask {
     pub parked: VecDeque<LineId>,
     /// Loaded lines with a block: a sign of life lifts them.
     pub blocked: BTreeSet<LineId>,
+    /// Lines that may have lost something of which the portal has yet to hear.
+    pub untold: BTreeSet<LineId>,
     down: Option<Down>,
 }
 
@@ -38,7 +40,14 @@ struct Down {
 
 impl PortalTask {
     pub(super) fn new(record: Portal) -> Self {
-        Self { record: Arc::new(record), in_flight: 0, parked: VecDeque::new(), blocked: BTreeSet::new(), down: None }
+        Self {
+            record: Arc::new(record),
+            in_flight: 0,
+            parked: VecDeque::new(),
+            blocked: BTreeSet::new(),
+            untold: BTreeSet::new(),
+            down: None,
+        }
     }
 
     /// Another packet may leave for it: `share` at once, one while it is down.

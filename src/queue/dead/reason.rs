@@ -96,19 +96,9 @@ impl Reason {
     }
 
     /// The command whose rows stay in the queue when a whole line is given up for this reason: after a takeover the
-    /// earlier portal must still hear of it, and of a loss whenever it can hear again.
+    /// earlier portal must still hear of it.
     pub(super) fn spares(self) -> &'static str {
-        match self {
-            Self::TakenOver => "deactivated",
-            Self::Expired => "lost",
-            Self::LineRemoved
-            | Self::Dropped
-            | Self::Permanent
-            | Self::TooOld
-            | Self::Unreadable
-            | Self::Poison
-            | Self::UnknownOutcome => "",
-        }
+        if self == Self::TakenOver { "deactivated" } else { "" }
     }
 }
 
