@@ -95,8 +95,9 @@ impl SenderLoop {
         self.loss(id);
         if moving == Some(Moving::Poison) {
             // Others pass, so it can hear of this one now.
-            let portal = self.lines.get(&id).map(|task| task.record.portal);
-            portal.into_iter().for_each(|portal| self.tell_losses(portal));
+            if let Some(portal) = self.lines.get(&id).map(|task| task.record.portal) {
+                self.tell_losses(portal);
+            }
         }
         self.consider(id);
     }
