@@ -125,12 +125,11 @@ fn file(activity: &Activity, attached: &Attached) -> Option<FileLink> {
 fn described(activity: &Activity, attached: &Attached) -> String {
     let mut lines = cards::lines(&unfolded(&attached.content));
     let url = attached.content_url.as_str();
-    match url.strip_prefix("data:") {
-        Some(data) => lines.push(inlined(attached, data)),
-        None => {
-            lines.push(attached.name.clone());
-            lines.push(permalink(activity, url).unwrap_or_else(|| url.to_owned()));
-        }
+    if let Some(data) = url.strip_prefix("data:") {
+        lines.push(inlined(attached, data));
+    } else {
+        lines.push(attached.name.clone());
+        lines.push(permalink(activity, url).unwrap_or_else(|| url.to_owned()));
     }
     lines.retain(|line| !line.trim().is_empty());
     if lines.is_empty() {
