@@ -239,6 +239,11 @@ impl Factory {
     pub fn new(tools: &Tools, options: &Options) -> Self {
         let all: Vec<Arc<dyn Connector>> =
             vec![Arc::new(botframework::BotFramework::new(tools, &options.botframework))];
+        Self::of(all)
+    }
+
+    /// A factory of these connectors.
+    pub fn of(all: Vec<Arc<dyn Connector>>) -> Self {
         Self(all.into_iter().map(|connector| (connector.name(), connector)).collect())
     }
 
