@@ -1,11 +1,12 @@
 //! The dispatcher: one thread that owns the lanes of the outbox. One lane per chat, one call of a lane in flight, so a
 //! chat's order is kept; a lane that must wait delays no other. The blocking calls are made by the workers of `pool`.
 //!
-//! Here are the loop and its events; `turns` says who goes next, `outcome` what a call has come to.
+//! Here are the loop and its events; `turns` says who goes next, `outcome` what a call has come to, `pace` how fast.
 
 mod hand;
 mod lane;
 mod outcome;
+mod pace;
 mod pool;
 mod turns;
 
@@ -27,6 +28,7 @@ use crate::store::{Store, StoreError, Writer, directory};
 
 use lane::{LaneTask, LineTask, Stage};
 use outcome::{Fate, Outcome};
+use pace::Paces;
 use pool::Pool;
 
 /// Events that may wait for the dispatcher.
@@ -110,6 +112,7 @@ pub struct Dispatcher {
     pool: Pool,
     lanes: HashMap<Lane, LaneTask>,
     lines: HashMap<LineId, LineTask>,
+    paces: Paces,
     ready: VecDeque<Lane>,
     timers: BinaryHeap<Reverse<(UnixMillis, LineId, String)>>,
     stopping: bool,
@@ -137,6 +140,7 @@ impl Dispatcher {
             pool,
             lanes: HashMap::new(),
             lines: HashMap::new(),
+            paces: Paces::default(),
             ready: VecDeque::new(),
             timers: BinaryHeap::new(),
             stopping: false,

@@ -145,8 +145,13 @@ impl Dispatcher {
     pub(super) fn done(&mut self, lane: &Lane, outcome: Outcome) {
         self.pool.free += 1;
         let share = self.share();
+        let now = self.clock.now();
         if let Some(line) = self.lines.get_mut(&lane.line) {
             line.in_flight = line.in_flight.saturating_sub(1);
+            if let Some(message) = &outcome.message {
+                let id = message.connector.as_str();
+                self.paces.ended(lane, id, line.connector.pace(id), now);
+            }
             // Others need not be refused too; whether it is broken for good is decided with the disk.
             if matches!(outcome.verdict, Verdict::Break { .. })
                 && outcome.settings.as_ref().is_some_and(|used| Arc::ptr_eq(used, &line.settings))

@@ -1,5 +1,5 @@
 //! Whose turn it is: from lanes that may go to jobs for the workers. What stands in a message's way is decided here
-//! before anybody is called: its age, the state of its line.
+//! before anybody is called: its age, the state of its line, the pace of its bot.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -107,11 +107,14 @@ impl Dispatcher {
             self.wait_until(lane, end);
             return Ok(());
         }
-        let due = waiting.due_at;
+        let (id, limits) = (message.connector.as_str(), line.connector.pace(&message.connector));
+        let paced = self.paces.free_at(lane, id, limits, now);
+        let due = waiting.due_at.max(paced);
         if due > now {
             self.wait_until(lane, due.min(end));
             return Ok(());
         }
+        self.paces.note(lane, id, limits, now);
         fault::point("lane's turn");
         line.in_flight += 1;
         let job = Job {

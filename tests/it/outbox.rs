@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use trunkline::channels::{
-    ConnectInfo, Connector, Factory, Field, HookAnswer, Rejected, SendError, Step, TestError, Verified, Virtual,
-    Webhook,
+    ConnectInfo, Connector, Factory, Field, HookAnswer, Pace, Rejected, Scope, SendError, Step, TestError, Verified,
+    Virtual, Webhook,
 };
 use trunkline::clock::{Clock, ManualClock, UnixMillis};
 use trunkline::dispatcher::{self, Dispatcher, Event};
@@ -52,9 +52,22 @@ struct Channel {
     hold: Mutex<Option<crossbeam_channel::Receiver<()>>>,
 }
 
+const PACES: &[Pace] = &[
+    Pace { scope: Scope::Chat, calls: 3, per: Duration::from_secs(1) },
+    Pace { scope: Scope::Bot, calls: 5, per: Duration::from_secs(10) },
+];
+
 const ROWS: &[Virtual] = &[
-    Virtual { id: "fake.free", title: "Free", edit: true, delete: true, group: false, text_max_units: 1000 },
-    Virtual { id: "fake.paced", title: "Paced", edit: true, delete: true, group: false, text_max_units: 1000 },
+    Virtual { id: "fake.free", title: "Free", edit: true, delete: true, group: false, text_max_units: 1000, pace: &[] },
+    Virtual {
+        id: "fake.paced",
+        title: "Paced",
+        edit: true,
+        delete: true,
+        group: false,
+        text_max_units: 1000,
+        pace: PACES,
+    },
 ];
 
 impl Connector for Channel {
@@ -658,6 +671,37 @@ fn parts_that_have_left_are_not_repeated() {
     assert_eq!(parts(&house), [0, 1, 2, 2, 3, 3]);
     let ids = ["id-1", "id-2", "id-3", "id-4"].map(str::to_owned).to_vec();
     assert!(matches!(&house.notices()[..], [Notice::Delivered { ids: told, .. }] if *told == ids));
+}
+
+/// The connector's table holds the pace: three calls a second into a chat, five in ten seconds for the bot.
+#[test]
+fn a_bot_keeps_its_pace() {
+    let mut house = House::new();
+    let line = house.line("1");
+    let (free, paced) = ("fake.free", "fake.paced");
+    for number in 0..7 {
+        house.order(line, paced, "p", OutgoingKind::Send { text: number.to_string(), files: vec![] });
+        house.order(line, free, "f", OutgoingKind::Send { text: number.to_string(), files: vec![] });
+    }
+    house.settle();
+    assert_eq!((house.times("p").len(), house.times("f").len()), (3, 7));
+    assert_eq!(house.attempts(line, "p"), 0, "waiting for the pace is no failed try");
+    house.pass(Duration::from_secs(30));
+    let millis: Vec<u128> = house.times("p").iter().map(Duration::as_millis).collect();
+    assert_eq!(millis, [0, 0, 0, 1_001, 1_001, 10_001, 10_001]);
+    assert_eq!(house.texts("p"), ["0", "1", "2", "3", "4", "5", "6"]);
+}
+
+/// The parts of a long message are calls like any other.
+#[test]
+fn a_long_message_keeps_the_pace_too() {
+    let mut house = House::new();
+    let line = house.line("1");
+    house.script("p", std::iter::repeat_with(|| Ok(Step::More)).take(4));
+    house.order(line, "fake.paced", "p", OutgoingKind::Send { text: "long".into(), files: vec![] });
+    house.pass(Duration::from_secs(30));
+    let millis: Vec<u128> = house.times("p").iter().map(Duration::as_millis).collect();
+    assert_eq!(millis, [0, 0, 0, 1_001, 1_001]);
 }
 
 /// An indicator that comes late would lie, and nobody misses it.
