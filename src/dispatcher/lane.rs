@@ -19,7 +19,7 @@ pub(super) enum Stage {
     Sending,
     /// The channel has spoken; its word is on the way to the disk.
     Writing(Arc<Outcome>),
-    /// The disk refused it. It is kept and written again: sending again would show the message twice.
+    /// The store refused it. It is kept and written again: sending again would show the message twice.
     Unwritten(Arc<Outcome>),
 }
 
@@ -33,6 +33,8 @@ pub(super) struct LaneTask {
     pub waits_turn: bool,
     /// Nothing to do before.
     pub due: Option<UnixMillis>,
+    /// How often the store has refused what the lane has brought.
+    pub refusals: u32,
 }
 
 impl LaneTask {

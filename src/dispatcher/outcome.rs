@@ -107,9 +107,14 @@ impl Outcome {
     }
 }
 
-/// 2 s, 4 s, 8 s … 10 min, each up to a quarter longer: lanes that failed together do not come back together.
+/// 2 s, 4 s, 8 s … 10 min.
+fn growing(times: u32) -> Duration {
+    (WAIT_FIRST * 2_u32.saturating_pow(times.min(16))).min(WAIT_MAX)
+}
+
+/// The same, up to a quarter longer: lanes that failed together do not come back together.
 fn backoff(waiting: &Waiting) -> Duration {
-    let wait = (WAIT_FIRST * 2_u32.saturating_pow(waiting.attempts.min(16))).min(WAIT_MAX);
+    let wait = growing(waiting.attempts);
     let dice =
         u64::from(waiting.attempts).wrapping_add(waiting.id.0.unsigned_abs()).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     wait + wait * u32::try_from(dice >> 48).unwrap_or(0) / (4 * 65_536)
@@ -198,10 +203,11 @@ impl Dispatcher {
     pub(super) fn written(&mut self, lane: &Lane, fate: Option<Fate>) -> Result<(), StoreError> {
         let Some(task) = self.lanes.get_mut(lane) else { return Ok(()) };
         let stage = std::mem::take(&mut task.stage);
+        let refusals = std::mem::take(&mut task.refusals);
         match (fate, stage) {
             (None, Stage::Writing(outcome)) => {
-                task.stage = Stage::Unwritten(outcome);
-                self.wait_until(lane, self.clock.now().plus(WAIT_FIRST));
+                (task.stage, task.refusals) = (Stage::Unwritten(outcome), refusals.saturating_add(1));
+                self.wait_until(lane, self.clock.now().plus(growing(refusals)));
                 return Ok(());
             }
             (None | Some(Fate::Next), _) => (),

@@ -651,7 +651,7 @@ fn a_store_that_refuses_makes_no_message_twice() {
     house.pass(Duration::from_mins(1));
     assert_eq!((house.texts("c"), house.waiting()), (vec!["m".to_owned()], 2));
     house.write(|tx| tx.db().execute_batch("drop trigger refuse"));
-    house.pass(Duration::from_secs(2));
+    house.pass(Duration::from_mins(1));
     assert_eq!((house.texts("c"), house.waiting()), (vec!["m".to_owned(), "n".to_owned()], 0));
     assert_eq!(house.notices().len(), 2);
 }
@@ -811,4 +811,17 @@ fn a_restart_forgets_nothing() {
     assert_eq!(house.heard().len(), 1, "the wished wait holds");
     house.pass(Duration::from_secs(1));
     assert_eq!((house.heard().len(), house.waiting()), (2, 0));
+}
+
+/// `trunkline line test` mends a broken line, as the portal's own test does.
+#[test]
+fn a_test_that_succeeds_mends_the_line() {
+    let place = crate::support::program::Place::new(crate::commands::OFF);
+    let (id, _) = place.connect("office", "https://portal.test", "11111111-2222-3333-4444-555555555555");
+    let store = Store::open(&place.path("data")).unwrap();
+    let state = || place.json(&["line", "show", &id.to_string()])["state"].as_str().unwrap().to_owned();
+    store.writing().unwrap().execute("update lines set state = 'broken'", []).unwrap();
+    assert_eq!(state(), "broken");
+    assert!(place.run(&["line", "test", &id.to_string()]).contains("in use again"));
+    assert_eq!(state(), "active");
 }
