@@ -194,7 +194,7 @@ pub struct Outgoing {
     pub im: PortalRef,
     /// What to do.
     pub kind: OutgoingKind,
-    /// `service_url` that the portal handed back; must agree with our own record.
+    /// `service_url` that the portal handed back. It decides nothing: the address in our own record is used.
     pub service_url: Option<String>,
 }
 

@@ -117,6 +117,12 @@ impl std::error::Error for NetError {}
 pub trait Net: Debug + Send + Sync {
     /// Makes one call and reads the answer to its end.
     fn call(&self, call: Call) -> Result<Answer, NetError>;
+    /// Whether an address that came in a message may be passed on to be fetched, as far as can be told without asking
+    /// anybody: a customer must not make a portal look into its own network.
+    fn may_pass_on(&self, url: &str) -> bool {
+        let _ = url;
+        true
+    }
 }
 
 /// Connecting has its own limit: an address that swallows packets must not hold a worker for the whole time.
@@ -328,6 +334,24 @@ fn is_public(ip: IpAddr) -> bool {
 }
 
 impl Net for Out {
+    fn may_pass_on(&self, url: &str) -> bool {
+        let allows = |ip: IpAddr| is_public(ip) || self.allow.iter().any(|net| net.contains(&ip));
+        let Ok(url) = url::Url::parse(url) else { return false };
+        match url.host() {
+            _ if !matches!(url.scheme(), "https" | "http") => false,
+            Some(url::Host::Ipv4(ip)) => allows(IpAddr::V4(ip)),
+            Some(url::Host::Ipv6(ip)) => allows(IpAddr::V6(ip)),
+            Some(url::Host::Domain(name)) => {
+                let name = name.trim_end_matches('.');
+                let last = name.rsplit('.').next().unwrap_or_default();
+                // Names that mean something only inside a network.
+                let inner = last == name || ["localhost", "local", "internal", "lan", "home", "corp"].contains(&last);
+                !inner || (last == "localhost" && allows(IpAddr::from([127, 0, 0, 1])))
+            }
+            None => false,
+        }
+    }
+
     fn call(&self, call: Call) -> Result<Answer, NetError> {
         let host = self.check_url(&call)?;
         let agent = self.agent(&host, call.reach);
@@ -376,5 +400,52 @@ fn explain(error: ureq::Error, host: &str, timeout: Duration, max: usize) -> Net
         },
         ureq::Error::Other(inner) if inner.is::<ForbiddenAddress>() => NetError::Forbidden(host.to_owned()),
         other => NetError::Broken(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `portal-box.md` §10: files of customers are fetched by the portal, from inside its network.
+    #[test]
+    fn inner_addresses_are_not_passed_on() {
+        let may = |allow: &[&str], url: &str| {
+            let allow = allow.iter().map(|net| net.parse().unwrap()).collect();
+            Out::new(allow, &[]).unwrap().may_pass_on(url)
+        };
+        for url in [
+            "https://cdn.example.test/a.png",
+            "http://cdn.example.test:8080/a",
+            "https://9.9.9.9/",
+            "https://[2620:fe::9]/",
+        ] {
+            assert!(may(&[], url), "{url}");
+        }
+        for url in [
+            "http://127.0.0.1/",
+            "http://localhost:8080/",
+            "http://x.localhost/",
+            "http://192.168.0.1/admin",
+            "http://169.254.169.254/latest/meta-data/",
+            "http://[::1]/",
+            "http://[::ffff:10.0.0.1]/",
+            "http://2130706433/",
+            "http://0x7f.1/",
+            "http://intranet/",
+            "http://portal.local./",
+            "http://metadata.google.internal/",
+            "ftp://ex.test/",
+            "file:///etc/passwd",
+            "data:text/plain,x",
+            "rubbish",
+        ] {
+            assert!(!may(&[], url), "{url}");
+        }
+        let allow = ["127.0.0.0/8", "192.168.0.0/16"];
+        for url in ["http://127.0.0.1:9/", "http://localhost/", "http://192.168.0.1/"] {
+            assert!(may(&allow, url), "{url}");
+        }
+        assert!(!may(&allow, "http://10.0.0.1/"));
     }
 }

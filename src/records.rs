@@ -99,6 +99,14 @@ impl Settings {
         self.0.remove(key);
     }
 
+    /// Holds the same values. For telling new settings from old ones, not for checking what somebody claims.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let pairs = |settings: &Self| {
+            settings.0.iter().map(|(key, value)| (key.clone(), value.reveal().to_owned())).collect::<Vec<_>>()
+        };
+        pairs(self) == pairs(other)
+    }
+
     /// Keys in alphabetical order.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)

@@ -31,6 +31,26 @@ pub struct Field {
     pub visible: bool,
 }
 
+/// What a limit counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// The calls of one bot into one chat.
+    Chat,
+    /// All calls of one bot through one channel.
+    Bot,
+}
+
+/// A limit of a channel: at most so many calls in so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// What is counted.
+    pub scope: Scope,
+    /// So many …
+    pub calls: u32,
+    /// … in any window of this length.
+    pub per: Duration,
+}
+
 /// A virtual channel that runs through a real one.
 #[derive(Clone, Copy, Debug)]
 pub struct Virtual {
@@ -46,6 +66,8 @@ pub struct Virtual {
     pub group: bool,
     /// Longest text of one message in UTF-16 units; longer ones are split.
     pub text_max_units: usize,
+    /// How fast a bot may speak; empty where no limit is known.
+    pub pace: &'static [Pace],
 }
 
 /// A webhook as it came, its line already found by the hash.
@@ -169,6 +191,10 @@ pub trait Connector: Debug + Send + Sync {
     fn fields(&self) -> &'static [Field];
     /// Virtual channels; empty when the real one is the only one.
     fn virtuals(&self) -> &'static [Virtual];
+    /// How fast a bot may speak through the channel of that virtual id.
+    fn pace(&self, id: &str) -> &'static [Pace] {
+        self.virtuals().iter().find(|row| row.id == id).map_or(&[], |row| row.pace)
+    }
     /// The network also calls the webhook address with GET (a handshake).
     fn takes_get(&self) -> bool {
         false
@@ -239,6 +265,11 @@ impl Factory {
     pub fn new(tools: &Tools, options: &Options) -> Self {
         let all: Vec<Arc<dyn Connector>> =
             vec![Arc::new(botframework::BotFramework::new(tools, &options.botframework))];
+        Self::of(all)
+    }
+
+    /// A factory of these connectors.
+    pub fn of(all: Vec<Arc<dyn Connector>>) -> Self {
         Self(all.into_iter().map(|connector| (connector.name(), connector)).collect())
     }
 

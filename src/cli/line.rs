@@ -332,6 +332,11 @@ fn test(open: &Opened, line: &Line, out: &mut dyn Write) -> Result<(), CliError>
     let settings = directory::settings(&open.db, line.id)?;
     connector.test(&settings).map_err(|error| CliError::Failed(format!("{} ({})", error.message, error.code)))?;
     writeln!(out, "the channel takes the credentials of line {}", line.id)?;
+    if line.state == LineState::Broken {
+        let id = line.id;
+        open.write(move |tx| directory::mend(tx, id))?;
+        writeln!(out, "it is in use again; what waits leaves within a second if the server runs")?;
+    }
     Ok(())
 }
 

@@ -9,32 +9,23 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use rusqlite::Connection;
 
 use super::Event;
+use super::outcome::Outcome;
 use crate::channels::{Connector, SendError, Step};
 use crate::fault;
-use crate::ids::MessageId;
-use crate::message::{Outgoing, Progress};
-use crate::outbox::Lane;
+use crate::message::{Outgoing, OutgoingKind, Progress};
+use crate::outbox::{Lane, Waiting};
 use crate::records::Settings;
 use crate::store::{Store, StoreError, directory};
 
-/// One message to send.
+/// One call to make.
 #[derive(Debug)]
 pub(super) struct Job {
     pub lane: Lane,
-    pub id: MessageId,
+    pub waiting: Waiting,
     pub message: Outgoing,
     pub progress: Progress,
     pub connector: Arc<dyn Connector>,
     pub settings: Arc<Settings>,
-}
-
-/// What a worker brings back.
-#[derive(Debug)]
-pub struct Outcome {
-    pub(super) id: MessageId,
-    pub(super) message: Outgoing,
-    pub(super) progress: Progress,
-    pub(super) result: Result<Step, SendError>,
 }
 
 #[derive(Debug)]
@@ -86,8 +77,9 @@ fn work(db: &Connection, queue: &Receiver<Job>, events: &Sender<Event>) {
             Err(SendError::Retry { why: "internal error while sending".into(), after: None, ambiguous: true })
         });
         fault::point("after send");
-        let outcome = Outcome { id: job.id, message: job.message, progress: job.progress, result };
-        if events.send(Event::Done(job.lane, Box::new(outcome))).is_err() {
+        let Job { lane, waiting, message, progress, settings, .. } = job;
+        let outcome = Outcome::called(lane.line, &waiting, message, progress, settings, result);
+        if events.send(Event::Done(lane, Box::new(outcome))).is_err() {
             return;
         }
     }
@@ -96,6 +88,10 @@ fn work(db: &Connection, queue: &Receiver<Job>, events: &Sender<Event>) {
 fn send(db: &Connection, job: &mut Job) -> Result<Step, SendError> {
     let busy = |error: rusqlite::Error| SendError::Retry { why: error.to_string(), after: None, ambiguous: false };
     let chat = directory::chat(db, job.lane.line, &job.lane.chat).map_err(busy)?;
+    if chat.as_ref().is_some_and(|chat| chat.closed) && job.message.kind != OutgoingKind::Typing {
+        let why = String::from("the customer has removed or blocked the bot in this chat");
+        return Err(SendError::Permanent { code: "CHAT_CLOSED", why });
+    }
     let resolve = |short: &str| directory::alias(db, job.lane.line, short).ok().flatten();
     let data = chat.as_ref().map(|chat| chat.data.as_str());
     job.connector.send(&job.settings, data, &job.message, &resolve, &mut job.progress)

@@ -220,12 +220,13 @@ pub fn save_settings(tx: &Tx<'_>, line: LineId, settings: &Settings, entity: Opt
         .map(drop)
 }
 
-/// Marks a line broken or whole, with the channel's complaint.
-pub fn set_state(tx: &Tx<'_>, line: LineId, state: LineState, error: Option<&str>) -> Result<()> {
-    tx.db()
-        .prepare_cached("update lines set state = :state, last_error = :error where id = :line")?
-        .execute(named_params! {":state": state_name(state), ":error": error, ":line": line.0})
-        .map(drop)
+/// Marks a line broken, with the channel's complaint; false when it was not in use, so that each breakdown is told once.
+pub fn break_line(tx: &Tx<'_>, line: LineId, error: &str) -> Result<bool> {
+    let broken = tx
+        .db()
+        .prepare_cached("update lines set state = 'broken', last_error = :error where id = :line and state = 'active'")?
+        .execute(named_params! {":error": error, ":line": line.0})?;
+    Ok(broken == 1)
 }
 
 /// A broken line is whole again.

@@ -21,6 +21,8 @@ mod delivery;
 mod blocks;
 // Queue and blocks against a naive model.
 mod model;
+// The outbox on a manual clock: order, waits, pace, unknown outcomes, broken lines.
+mod outbox;
 // The house rules: imports, lengths, words.
 mod tidy;
 // The command line: help, exit codes, results of the commands that need no store.

@@ -7,6 +7,7 @@ use url::Url;
 use super::activity::{Activity, Attached, at};
 use super::{cards, places, wording};
 use crate::message::FileLink;
+use crate::net::Net;
 use crate::text;
 
 /// All attachments of one activity, by what becomes of them.
@@ -23,7 +24,7 @@ pub(super) struct Sorted {
 }
 
 /// Sorts what is attached.
-pub(super) fn sort(activity: &Activity) -> Sorted {
+pub(super) fn sort(activity: &Activity, net: &dyn Net) -> Sorted {
     let mut sorted = Sorted::default();
     for attached in &activity.attachments {
         if attached.content_type == "messageReference" {
@@ -32,7 +33,7 @@ pub(super) fn sort(activity: &Activity) -> Sorted {
             sorted.html = html(attached);
         } else if places::is_place(attached) {
             // The portal shows it on a map.
-        } else if let Some(file) = file(activity, attached) {
+        } else if let Some(file) = file(activity, attached).filter(|file| net.may_pass_on(&file.url)) {
             sorted.files.push(file);
         } else {
             sorted.lines.push(described(activity, attached));
@@ -125,12 +126,11 @@ fn file(activity: &Activity, attached: &Attached) -> Option<FileLink> {
 fn described(activity: &Activity, attached: &Attached) -> String {
     let mut lines = cards::lines(&unfolded(&attached.content));
     let url = attached.content_url.as_str();
-    match url.strip_prefix("data:") {
-        Some(data) => lines.push(inlined(attached, data)),
-        None => {
-            lines.push(attached.name.clone());
-            lines.push(permalink(activity, url).unwrap_or_else(|| url.to_owned()));
-        }
+    if let Some(data) = url.strip_prefix("data:") {
+        lines.push(inlined(attached, data));
+    } else {
+        lines.push(attached.name.clone());
+        lines.push(permalink(activity, url).unwrap_or_else(|| url.to_owned()));
     }
     lines.retain(|line| !line.trim().is_empty());
     if lines.is_empty() {

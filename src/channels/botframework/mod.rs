@@ -189,7 +189,7 @@ impl Connector for BotFramework {
         let _ = settings;
         let activity = Activity::parse(&hook.webhook().body);
         let activity = activity.ok_or(Rejected::Malformed("the body is not an activity"))?;
-        receive::receive(&activity, self.tools.clock.now())
+        receive::receive(&activity, self.tools.net.as_ref(), self.tools.clock.now())
     }
 
     fn answer(&self, hook: &Verified) -> HookAnswer {

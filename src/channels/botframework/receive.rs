@@ -10,6 +10,7 @@ use super::{cards, places, wording};
 use crate::channels::Rejected;
 use crate::clock::UnixMillis;
 use crate::message::{Chat, ChatRecord, FileLink, Incoming, IncomingKind, Received, Route, User};
+use crate::net::Net;
 use crate::text;
 
 const MESSAGE_ID_MAX: usize = 100;
@@ -19,7 +20,7 @@ const NAME_MAX: usize = 50;
 const SUBJECT_MAX: usize = 200;
 
 /// All that one activity comes to.
-pub(super) fn receive(activity: &Activity, now: UnixMillis) -> Result<Received, Rejected> {
+pub(super) fn receive(activity: &Activity, net: &dyn Net, now: UnixMillis) -> Result<Received, Rejected> {
     if activity.channel_id.is_empty() {
         return Err(Rejected::Malformed("the activity names no channel"));
     }
@@ -54,7 +55,7 @@ pub(super) fn receive(activity: &Activity, now: UnixMillis) -> Result<Received, 
     }
     let attachments = if kind == IncomingKind::Message { places::find(activity) } else { vec![] };
     let (text, files) = match kind {
-        IncomingKind::Message | IncomingKind::Update => content(activity, !attachments.is_empty()),
+        IncomingKind::Message | IncomingKind::Update => content(activity, net, !attachments.is_empty()),
         IncomingKind::Delete | IncomingKind::Typing => Default::default(),
     };
     received.messages.push(Incoming {
@@ -150,8 +151,8 @@ fn key(activity: &Activity, kind: IncomingKind) -> Option<String> {
 }
 
 /// Text and files; never both empty unless the message `shows` a place or a contact.
-fn content(activity: &Activity, shows: bool) -> (String, Vec<FileLink>) {
-    let Sorted { files, quotes, lines, html } = attachments::sort(activity);
+fn content(activity: &Activity, net: &dyn Net, shows: bool) -> (String, Vec<FileLink>) {
+    let Sorted { files, quotes, lines, html } = attachments::sort(activity, net);
     let mut text = wording::incoming(activity, &activity.text);
     if text.is_empty() && lines.is_empty() && files.is_empty() && quotes.is_empty() && !shows {
         text = if html.is_empty() { spare(activity) } else { html };

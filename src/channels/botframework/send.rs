@@ -68,6 +68,14 @@ impl Way<'_> {
             let why = String::from("nothing is known of this chat: the customer has to write first");
             return Err(SendError::Permanent { code: "CHAT_UNKNOWN", why });
         };
+        // Portals look their copy up with wildcards, so it may belong to another chat; ours was proved for this one.
+        if message
+            .service_url
+            .as_ref()
+            .is_some_and(|copy| copy.trim_end_matches('/') != chat.service_url.trim_end_matches('/'))
+        {
+            log::debug!("the portal's copy of a chat's address is another one than ours, which is used");
+        }
         let actions = actions(&chat, message, resolve);
         if actions.is_empty() {
             let why = String::from("nothing of the message can be shown in this channel");

@@ -1,14 +1,35 @@
 //! The services behind the one protocol: their ids at portals, what they can do, how long a text they take
 //! (`botframework.md` §4.4, §5.1).
 
-use crate::channels::Virtual;
+use std::time::Duration;
+
+use crate::channels::{Pace, Scope, Virtual};
 
 const fn row(id: &'static str, title: &'static str, text_max_units: usize) -> Virtual {
-    Virtual { id, title, edit: false, delete: false, group: false, text_max_units }
+    Virtual { id, title, edit: false, delete: false, group: false, text_max_units, pace: &[] }
 }
 
+const fn pace(scope: Scope, calls: u32, secs: u64) -> Pace {
+    Pace { scope, calls, per: Duration::from_secs(secs) }
+}
+
+/// What Teams allows a bot in a conversation, and an app in a tenant (`botframework.md` §4.2).
+const TEAMS_PACE: &[Pace] = &[
+    pace(Scope::Chat, 7, 1),
+    pace(Scope::Chat, 8, 2),
+    pace(Scope::Chat, 60, 30),
+    pace(Scope::Chat, 1_800, 3_600),
+    pace(Scope::Bot, 30, 1),
+];
+
 pub(super) const ROWS: &[Virtual] = &[
-    Virtual { edit: true, delete: true, group: true, ..row("botframework.msteams", "Microsoft Teams", 28_000) },
+    Virtual {
+        edit: true,
+        delete: true,
+        group: true,
+        pace: TEAMS_PACE,
+        ..row("botframework.msteams", "Microsoft Teams", 28_000)
+    },
     Virtual { edit: true, group: true, ..row("botframework.skype", "Skype", 10_000) },
     Virtual { edit: true, delete: true, group: true, ..row("botframework.slack", "Slack", 4_000) },
     row("botframework.webchat", "Web Chat", 28_000),

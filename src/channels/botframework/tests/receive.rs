@@ -371,6 +371,8 @@ fn what_is_no_file_is_told() {
         ("data:text/plain,a%20b", "dot.png (3 bytes inside the message, which can't be passed on)"),
         ("ftp://ex.test/dot.png", "dot.png\nftp://ex.test/dot.png"),
         ("javascript:alert(1)", "dot.png\njavascript:alert(1)"),
+        // A customer must not make the portal look into its own network.
+        ("http://192.168.0.1/admin", "dot.png\nhttp://192.168.0.1/admin"),
     ] {
         let message =
             attached("directline", &json!({"contentType": "image/png", "contentUrl": url, "name": "dot.png"}));
