@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod dispatcher;
+pub mod doctor;
 pub mod fault;
 pub mod http;
 pub mod ids;

@@ -293,7 +293,7 @@ impl fmt::Display for ForbiddenAddress {
 impl std::error::Error for ForbiddenAddress {}
 
 /// Whether an address belongs to the open internet. Forms of IPv6 that carry an IPv4 address are judged by it.
-fn is_public(ip: IpAddr) -> bool {
+pub fn is_public(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {
             let [a, b, ..] = ip.octets();

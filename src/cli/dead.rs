@@ -214,6 +214,7 @@ fn kind(letter: &DeadLetter) -> &'static str {
         (Direction::In, "read") => "a reading mark",
         (Direction::In, "failed") => "the news that an operator's message had failed",
         (Direction::In, "deactivated") => "the news that a connection had ended",
+        (Direction::In, "lost") => "the news that messages were given up",
         (Direction::In, _) => "something for the portal",
         (Direction::Out, "update") => "an operator's edit",
         (Direction::Out, "delete") => "an operator's deletion",

@@ -22,6 +22,14 @@ pub enum ExitCode {
     Config = 78,
 }
 
+/// `doctor` has its own meaning for two of the numbers.
+impl ExitCode {
+    /// Something should be looked at.
+    pub const WARNINGS: Self = Self::Failed;
+    /// Something does not work.
+    pub const BROKEN: Self = Self::Usage;
+}
+
 impl From<ExitCode> for std::process::ExitCode {
     fn from(code: ExitCode) -> Self {
         Self::from(code as u8)

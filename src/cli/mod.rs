@@ -6,6 +6,7 @@ pub mod config;
 pub mod connector;
 pub mod dead;
 pub mod demo;
+pub mod doctor;
 pub mod line;
 pub mod man;
 mod open;
@@ -98,6 +99,7 @@ pub enum Command {
     Queue(queue::QueueArgs),
     Dead(dead::DeadArgs),
     Trace(trace::TraceArgs),
+    Doctor(doctor::DoctorArgs),
     Config(config::ConfigArgs),
     Schedule(schedule::ScheduleArgs),
     Simulate(simulate::SimulateArgs),
@@ -166,6 +168,7 @@ fn dispatch(ctx: &Context, command: Command, out: &mut dyn Write) -> Result<Exit
         Command::Queue(args) => queue::run(ctx, &args, out),
         Command::Dead(args) => dead::run(ctx, &args, out),
         Command::Trace(args) => trace::run(ctx, &args, out),
+        Command::Doctor(args) => doctor::run(ctx, &args, out),
         Command::Config(args) => config::run(ctx, &args, out),
         Command::Schedule(args) => schedule::run(ctx, &args, out),
         Command::Simulate(args) => simulate::run(ctx, &args, out),

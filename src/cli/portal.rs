@@ -56,6 +56,9 @@ Example:
 Example:
   trunkline portal move office --url https://crm.example.com --dry-run")]
     Move(MoveArgs),
+    /// Give a portal another licence key; queue and lines stay
+    #[command(before_long_help = "Example:\n  trunkline portal set office --license-key-file licence.txt")]
+    Set(SetArgs),
     /// Remove a portal with its lines; what waits becomes dead letters
     #[command(before_long_help = "Example:\n  trunkline portal remove office --yes")]
     Remove {
@@ -116,6 +119,16 @@ pub struct MoveArgs {
     pub dry_run: bool,
 }
 
+/// `portal set`.
+#[derive(Args, Debug)]
+pub struct SetArgs {
+    /// Name of the portal
+    pub name: String,
+    /// File with the licence key, - for standard input
+    #[arg(long, value_name = "FILE")]
+    pub license_key_file: PathBuf,
+}
+
 pub(crate) fn run(ctx: &Context, args: &PortalArgs, out: &mut dyn Write) -> Result<ExitCode, CliError> {
     let open = Opened::new(ctx)?;
     match &args.command {
@@ -124,6 +137,7 @@ pub(crate) fn run(ctx: &Context, args: &PortalArgs, out: &mut dyn Write) -> Resu
         PortalCommand::Show { name } => show(ctx, &open, &open.portal(name)?, out)?,
         PortalCommand::Test { name } => test(&open, &open.portal(name)?, out)?,
         PortalCommand::Move(args) => move_to(ctx, &open, args, out)?,
+        PortalCommand::Set(args) => set(ctx, &open, args, out)?,
         PortalCommand::Remove { name, yes } => remove(&open, &open.portal(name)?, *yes, out)?,
     }
     Ok(ExitCode::Done)
@@ -255,6 +269,30 @@ fn move_to(ctx: &Context, open: &Opened, args: &MoveArgs, out: &mut dyn Write) -
         output::json(out, &as_json(&open.portal(&args.name)?))?;
     } else {
         writeln!(out, "`{}` moved from {} to {url}", portal.name, portal.url)?;
+    }
+    Ok(())
+}
+
+/// A portal that gets another licence signs with another key from then on; its lines and what waits for it are the same.
+fn set(ctx: &Context, open: &Opened, args: &SetArgs, out: &mut dyn Write) -> Result<(), CliError> {
+    let portal = open.portal(&args.name)?;
+    let key = read_secret(&args.license_key_file)?;
+    let key = key.reveal().trim();
+    boxed::check_key(key).map_err(|error| CliError::Refused(error.to_string()))?;
+    let (licence, secret) = (boxed::licence_id(key), boxed::key_md5(key));
+    if let Some(other) = directory::portal_by_licence(&open.db, &licence)?.filter(|other| other.id != portal.id) {
+        return Err(CliError::Refused(format!("portal `{}` has this licence key already", other.name)));
+    }
+    let (id, name) = (portal.id, portal.name);
+    open.write(move |tx| {
+        directory::set_portal_key(tx.db(), id, &licence, &secret)?;
+        directory::journal(tx, "command line", "portal key changed", None, &name)
+    })?;
+    let portal = open.portal(&args.name)?;
+    if ctx.global.json {
+        output::json(out, &as_json(&portal))?;
+    } else {
+        writeln!(out, "`{}` has another key; prove it: trunkline portal test {}", portal.name, portal.name)?;
     }
     Ok(())
 }

@@ -24,34 +24,38 @@ pub(super) fn healthz() -> Response {
     Response::text(200, "text/plain; charset=utf-8", "ok\n")
 }
 
-/// 200, or 503 with the reasons: the database commits, the loops move, the disk has room, the sums agree.
+/// 200, or 503 with the reasons: the database commits, the loops move, the disk has room, the sums agree. Each reason has
+/// a code and a sentence.
 pub(super) fn readyz(service: &Service) -> Response {
-    let mut reasons = Vec::new();
+    let mut reasons: Vec<(&str, String)> = Vec::new();
     if let Err(error) = service.writer.write(PATIENCE, |_| Ok(())) {
-        reasons.push(format!("the database does not commit: {error}"));
+        reasons.push(("no_commit", format!("the database does not commit: {error}")));
     }
     for name in service.silent_loops(PATIENCE) {
-        reasons.push(format!("the {name} does not move"));
+        reasons.push(("silent_loop", format!("the {name} does not move")));
     }
     match rustix::fs::statvfs(&service.data_dir) {
         Ok(stat) if stat.f_bavail.saturating_mul(stat.f_frsize) < ROOM_MIN_BYTES => {
-            reasons.push("the disk has less than 64 MiB left".to_owned());
+            reasons.push(("disk_full", "the disk has less than 64 MiB left".to_owned()));
         }
         Ok(_) => (),
-        Err(error) => reasons.push(format!("the data directory can't be looked at: {error}")),
+        Err(error) => reasons.push(("no_folder", format!("the data directory can't be looked at: {error}"))),
     }
     match service.readers.get().map(|db| counters::accounting(&db)) {
         Ok(Ok(sums)) if sums.difference() != 0 => {
-            reasons.push(format!("accepted and accounted messages differ by {}", sums.difference()));
+            let words =
+                format!("accepted and accounted messages differ by {}; see `trunkline doctor`", sums.difference());
+            reasons.push(("accounting", words));
         }
         Ok(Ok(_)) => (),
-        Ok(Err(error)) => reasons.push(format!("the database can't be read: {error}")),
-        Err(error) => reasons.push(format!("the database can't be read: {error}")),
+        Ok(Err(error)) => reasons.push(("no_read", format!("the database can't be read: {error}"))),
+        Err(error) => reasons.push(("no_read", format!("the database can't be read: {error}"))),
     }
     if reasons.is_empty() {
         Response::text(200, "application/json", serde_json::json!({"ready": true}).to_string())
     } else {
-        let body = serde_json::json!({"ready": false, "reasons": reasons});
+        let (codes, sentences): (Vec<_>, Vec<_>) = reasons.into_iter().unzip();
+        let body = serde_json::json!({"ready": false, "codes": codes, "reasons": sentences});
         Response::text(503, "application/json", body.to_string()).with("retry-after", "5")
     }
 }

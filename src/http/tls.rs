@@ -10,6 +10,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::NoServerSessionStorage;
+use simple_asn1::ASN1Block;
 
 use crate::clock::UnixMillis;
 
@@ -66,6 +67,31 @@ pub fn load(cert_file: &Path, key_file: &Path) -> Result<Arc<ServerConfig>, TlsE
     Ok(Arc::new(config))
 }
 
+/// From when to when the server's own certificate is valid, the first one in the file.
+pub fn validity(cert_file: &Path) -> Result<(UnixMillis, UnixMillis), TlsError> {
+    let bad = |why: &str| TlsError::File { path: cert_file.to_owned(), why: why.to_owned() };
+    let certificate = CertificateDer::from_pem_file(cert_file).map_err(|error| bad(&error.to_string()))?;
+    let blocks = simple_asn1::from_der(&certificate).map_err(|error| bad(&error.to_string()))?;
+    span(&blocks).ok_or_else(|| bad("it names no span of time"))
+}
+
+/// `Validity` is the only sequence of two times in a certificate (RFC 5280 §4.1), whatever stands before it.
+fn span(blocks: &[ASN1Block]) -> Option<(UnixMillis, UnixMillis)> {
+    let time = |block: &ASN1Block| match block {
+        ASN1Block::UTCTime(_, time) | ASN1Block::GeneralizedTime(_, time) => {
+            Some(UnixMillis(time.assume_utc().unix_timestamp().saturating_mul(1000)))
+        }
+        _ => None,
+    };
+    blocks.iter().find_map(|block| {
+        let ASN1Block::Sequence(_, inner) = block else { return None };
+        match inner.as_slice() {
+            [from, until] => time(from).zip(time(until)).or_else(|| span(inner)),
+            _ => span(inner),
+        }
+    })
+}
+
 /// A self-signed pair for these names and addresses: PEM of the certificate and of its key.
 pub fn self_signed(names: &[String], now: UnixMillis) -> Result<(String, String), TlsError> {
     let make = |error: rcgen::Error| TlsError::Make(error.to_string());
@@ -101,6 +127,9 @@ mod tests {
         std::fs::write(&key, key_pem).unwrap();
         let config = load(&cert, &key).unwrap();
         assert_eq!(config.send_tls13_tickets, 0);
+        let (from, until) = validity(&cert).unwrap();
+        assert_eq!((from.stamp().as_str(), until.stamp().as_str()), ("2017-07-13 00:00:00", "2027-07-12 00:00:00"));
+        assert!(validity(&key).is_err());
         assert!(matches!(load(&key, &cert), Err(TlsError::File { .. })));
         assert!(load(&folder.path().join("none"), &key).unwrap_err().to_string().contains("none"));
     }

@@ -126,6 +126,13 @@ pub fn move_portal(db: &Connection, id: PortalId, url: &str) -> Result<()> {
         .map(drop)
 }
 
+/// Notes a portal's new key.
+pub fn set_portal_key(db: &Connection, id: PortalId, licence: &str, key: &Secret) -> Result<()> {
+    db.prepare_cached("update portals set licence = :licence, key = :key where id = :id")?
+        .execute(named_params! {":licence": licence, ":key": key.reveal(), ":id": id.0})
+        .map(drop)
+}
+
 /// Removes a portal that has no lines left.
 pub fn remove_portal(db: &Connection, id: PortalId) -> Result<()> {
     db.prepare_cached("delete from portals where id = :id")?.execute(named_params! {":id": id.0}).map(drop)

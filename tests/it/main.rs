@@ -61,3 +61,5 @@ mod admin;
 mod dead;
 // The life of a message.
 mod trace;
+// What doctor finds, each fault with its words.
+mod doctor;

@@ -77,7 +77,8 @@ fn directions() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("simulate", with(&["net", "store", "queue", "portals", "sender"])),
         ("app", with(&[&below_http[..], &["http", "config"]].concat())),
         ("demo", everything.clone()),
-        ("cli", [everything.clone(), vec!["demo"]].concat()),
+        ("doctor", with(&[&below_http[..], &["http", "config"]].concat())),
+        ("cli", [everything.clone(), vec!["demo", "doctor"]].concat()),
         ("lib", [everything, vec!["cli"]].concat()),
         ("main", vec![]),
     ])
@@ -123,7 +124,19 @@ fn each_third_party_crate_has_one_home() {
     let homes: &[(&str, &[&str])] = &[
         (
             "rusqlite",
-            &["store", "queue", "outbox", "registry", "trace", "sender", "dispatcher", "http", "cli", "simulate"],
+            &[
+                "store",
+                "queue",
+                "outbox",
+                "registry",
+                "trace",
+                "sender",
+                "dispatcher",
+                "http",
+                "cli",
+                "simulate",
+                "doctor",
+            ],
         ),
         ("ureq", &["net"]),
         ("hyper", &["http"]),
