@@ -33,6 +33,15 @@ fn share(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| "it must be a number from 0 to 1, such as 0.1".to_owned())
 }
 
+/// A version of the module that the twin can play.
+fn module(text: &str) -> Result<String, String> {
+    let parts: Option<Vec<u32>> = text.split('.').map(|part| part.parse().ok()).collect();
+    match parts.as_deref() {
+        Some([17..=26, _, ..]) => Ok(text.to_owned()),
+        _ => Err("it must be a version from 17.0 to 26.x, such as 17.0.14, 18.7.200, 20.0.75 or 23.100.0".to_owned()),
+    }
+}
+
 impl FaultArgs {
     fn faults(&self, no_confirm: bool) -> Faults {
         Faults { down: self.down, slow: Duration::from_millis(self.slow), no_confirm, fail_rate: self.fail_rate }
@@ -45,6 +54,14 @@ impl FaultArgs {
 #[command(before_long_help = "\
 Example:
   trunkline sim portal --server http://127.0.0.1:8080 --license-key-file licence.txt --module 20.0.75")]
+#[command(after_long_help = "\
+For scripts, JSON in and out:
+  GET  /sim/messages   every message of every conversation
+  POST /sim/connect    {line, bot_handle, app_id, app_secret}: saves the form as its page does
+  POST /sim/say        {talk, text, file, file_name}: an operator writes
+  POST /sim/edit       {id, text}
+  POST /sim/delete     {id}
+  POST /sim/faults     {down, slow, no_confirm, fail_rate}: faults from now on")]
 pub struct PortalArgs {
     /// Base address of the server, what CONTROLLER_CONNECTOR_URL would name
     #[arg(long, value_name = "URL")]
@@ -52,8 +69,8 @@ pub struct PortalArgs {
     /// File with the licence key that the portal is registered with, - for standard input
     #[arg(long, value_name = "FILE")]
     pub license_key_file: std::path::PathBuf,
-    /// Version of the portal's module, 17.0.14 to 23.100.0; decides fields, emoji and confirmations
-    #[arg(long, value_name = "VERSION", default_value = "20.0.75")]
+    /// Version of the portal's module, 17.0.14 to 26.100.0; decides fields, emoji and confirmations
+    #[arg(long, value_name = "VERSION", default_value = "20.0.75", value_parser = module)]
     pub module: String,
     /// Port on 127.0.0.1, 0 for any
     #[arg(long, value_name = "P", default_value_t = 0)]
@@ -75,6 +92,17 @@ pub struct PortalArgs {
 Example:
   trunkline sim bot-framework --app-id 11111111-2222-3333-4444-555555555555 \\
       --app-secret-file secret.txt --webhook 'http://127.0.0.1:8080/imwebhook/?hash=…'")]
+#[command(after_long_help = "\
+For scripts, JSON in and out:
+  GET  /sim/messages   every message of every conversation
+  GET  /sim/received   every request of the bot to the channel service
+  POST /sim/say        {channel, name, text, file, file_name}: a customer writes
+  POST /sim/edit       {conversation, id, text}
+  POST /sim/delete     {conversation, id}
+  POST /sim/activity   {activity, token}: posts any activity to the webhook address
+  POST /sim/webhook    {url}: the bot's messaging endpoint from now on
+  POST /sim/rotate     signs with a new key from now on
+  POST /sim/faults     {down, slow, fail_rate, token}: faults from now on")]
 pub struct BotFrameworkArgs {
     /// App id of the bot
     #[arg(long, value_name = "ID")]
@@ -150,6 +178,16 @@ impl BotFrameworkArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_module_has_a_version() {
+        for text in ["17.0.14", "18.7.200", "20.0.75", "23.100", "26.100.0"] {
+            assert_eq!(module(text).as_deref(), Ok(text));
+        }
+        for text in ["", "17", "16.5.0", "27.0", "20.x", "latest", "-20.0"] {
+            assert!(module(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn a_share_lies_between_nothing_and_all() {

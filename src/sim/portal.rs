@@ -212,15 +212,12 @@ impl PortalTwin {
                 if self.major() >= 20 && self.0.state.read(|state| state.deactivated.contains(&push.line)) {
                     return Err("NOT_ACTIVE_LINE");
                 }
-                if faults.no_confirm {
-                    return Err("NOT_CONFIRMED_ON_DEMAND");
-                }
-                if self.major() < 21 {
+                if self.major() < 21 && !faults.no_confirm {
                     self.confirm(push);
                 }
-                let now = self.0.clock.now();
-                self.0.state.change(|state| push.data.items().for_each(|item| state.take(push, item, now)));
-                Ok(json!({"OK": true, "DATA": []}))
+                let (now, major) = (self.0.clock.now(), self.major());
+                self.0.state.change(|state| push.data.items().for_each(|item| state.take(push, item, now, major)));
+                if faults.no_confirm { Err("NOT_CONFIRMED_ON_DEMAND") } else { Ok(json!({"OK": true, "DATA": []})) }
             }
             "receivingStatusDelivery" => {
                 self.0.state.change(|state| push.data.items().for_each(|item| state.delivered(item)));
@@ -230,6 +227,7 @@ impl PortalTwin {
                 self.0.state.change(|state| push.data.items().for_each(|item| state.failed(item)));
                 Ok(json!({"OK": true, "DATA": []}))
             }
+            "receivingStatusBlock" | "setChatName" if self.major() >= 23 => Ok(json!({"OK": true, "DATA": []})),
             "receivingStatusReading" => Ok(json!({"OK": true, "DATA": []})),
             "deactivateConnector" => {
                 self.0.state.change(|state| state.deactivated.insert(push.line.clone()));

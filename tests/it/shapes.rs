@@ -126,3 +126,34 @@ fn standard_output_is_one_ready_line() {
         assert_ne!(address.parse::<std::net::SocketAddr>().unwrap().port(), 0, "the real port");
     }
 }
+
+/// `interface.md` §1: 0 only if every step was seen at its far end, and nothing stays behind.
+#[test]
+fn the_demo_ends_well_or_says_why_not_and_leaves_nothing() {
+    let place = Place::new("");
+    let tmp = place.path("tmp");
+    std::fs::create_dir(&tmp).unwrap();
+    let left = || std::fs::read_dir(&tmp).unwrap().count();
+    let once = place.command(&["demo", "--once"]).env("TMPDIR", &tmp).output().unwrap();
+    let text = String::from_utf8(once.stdout).unwrap();
+    assert_eq!((once.status.code(), left()), (Some(0), 0), "{text}");
+    // The README shows what is printed; only sums may differ.
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let shown = readme.split_once("```text\n").and_then(|(_, rest)| rest.split_once("```")).unwrap().0;
+    let words = |text: &str| text.lines().map(|line| line.split(':').next().unwrap().to_owned()).collect::<Vec<_>>();
+    assert_eq!(words(&text), words(shown), "{text}");
+
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let failed = place.command(&["demo", "--once", "--port", &port]).env("TMPDIR", &tmp).output().unwrap();
+    let words = String::from_utf8(failed.stderr).unwrap();
+    assert_eq!((failed.status.code(), left()), (Some(1), 0), "{words}");
+    assert!(words.contains("the demo failed"), "{words}");
+
+    let mut demo = place.command(&["demo"]).env("TMPDIR", &tmp).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(demo.stdout.take().unwrap()));
+    assert!(lines.any(|line| line.unwrap().contains("the operator's desk    http://127.0.0.1:")));
+    assert_eq!(left(), 1);
+    assert!(Command::new("kill").args(["-INT", &demo.id().to_string()]).status().unwrap().success());
+    assert_eq!((demo.wait().unwrap().code(), left()), (Some(0), 0));
+}

@@ -73,6 +73,10 @@ pub struct Talk {
     pub(super) way_back: Option<(Value, String)>,
 }
 
+/// Connectors whose chats hold several customers: one conversation for a chat, whoever writes (`portal-box.md` §7). At
+/// the others each customer has one of his own.
+const GROUPS: [&str; 3] = ["botframework.skype", "botframework.slack", "botframework.groupme"];
+
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub faults: Faults,
@@ -87,8 +91,8 @@ pub(super) struct State {
 }
 
 impl State {
-    /// One message of a packet, taken as the module takes it: what it can't use is dropped without a word.
-    pub(super) fn take(&mut self, push: &Push, item: &Value, at: UnixMillis) {
+    /// One message of a packet, taken as the module of that version takes it: what it can't use is dropped without a word.
+    pub(super) fn take(&mut self, push: &Push, item: &Value, at: UnixMillis, major: u32) {
         let read = |outer: &str, inner: &str| item.get(outer).and_then(|value| value.get(inner)).and_then(plain);
         let (Some(chat), Some(user)) = (read("chat", "id"), read("user", "id")) else { return };
         let external = read("message", "id").unwrap_or_default();
@@ -107,6 +111,10 @@ impl State {
             talk.way_back = Some((recipient.clone(), url));
         }
         let known = talk.entries.iter_mut().find(|entry| !entry.by_operator && entry.external.contains(&external));
+        // Up to version 20 a customer's edits and deletions in a group are overlooked.
+        if kind != "message" && major < 21 && GROUPS.contains(&push.connector.as_str()) {
+            return;
+        }
         match (kind.as_str(), known) {
             ("message_update", Some(entry)) => (entry.text, entry.edited) = (text, true),
             ("message_del", Some(entry)) => entry.deleted = true,
@@ -180,7 +188,11 @@ impl State {
 
     /// The conversation of a push, made when it is new.
     fn talk(&mut self, push: &Push, chat: &str, user: &str, name: &str) -> &mut Talk {
-        let same = |talk: &Talk| talk.connector == push.connector && talk.line == push.line && talk.chat == chat;
+        let group = GROUPS.contains(&push.connector.as_str());
+        let same = |talk: &Talk| {
+            let place = talk.connector == push.connector && talk.line == push.line && talk.chat == chat;
+            place && (group || talk.user == user)
+        };
         let at = self.talks.iter().position(same);
         let at = at.unwrap_or_else(|| {
             self.next += 1;

@@ -73,13 +73,17 @@ fn twin(version: &str, server: &str) -> PortalTwin {
 
 /// A push of the server, signed with the key of `license_key`.
 fn push(license_key: &str, command: &str, data: &Value) -> Vec<u8> {
+    push_from(license_key, "botframework.msteams", command, data)
+}
+
+fn push_from(license_key: &str, connector: &str, command: &str, data: &Value) -> Vec<u8> {
     use base64::Engine;
     let data = base64::engine::general_purpose::STANDARD.encode(crate::portals::boxed::php::encode(data));
     let fields = [
         ("BX_COMMAND", command),
         ("BX_TYPE", "CP"),
         ("BX_VERSION", "1"),
-        ("CONNECTOR", "botframework.msteams"),
+        ("CONNECTOR", connector),
         ("LINE", "3"),
         ("DATA", &data),
     ];
@@ -172,9 +176,39 @@ fn faults_are_seen_on_the_wire() {
     assert_eq!(post(&twin, hello()).0, 503);
     twin.set_faults(Faults { no_confirm: true, ..Faults::default() });
     assert_eq!(post(&twin, hello()).1["OK"], false);
-    assert!(twin.talks().is_empty() && heard.try_recv().is_err());
+    assert!(heard.try_recv().is_err(), "no confirmation");
     twin.set_faults(Faults::default());
     assert_eq!(post(&twin, hello()).1["OK"], true);
+    assert_eq!(twin.talks()[0].entries.len(), 2, "what was taken without a word shows twice");
+}
+
+/// `portal-box.md` §7: each customer has a conversation of his own, except where the chat is a group; whose edits are
+/// overlooked up to version 20.
+#[test]
+fn a_conversation_belongs_to_a_customer_or_to_a_group() {
+    for (version, connector, talks, edited) in [
+        ("20.0.75", "botframework.msteams", 2, true),
+        ("20.0.75", "botframework.skype", 1, false),
+        ("23.100.0", "botframework.skype", 1, true),
+    ] {
+        let (url, _heard) = server();
+        let twin = twin(version, &url);
+        let write = |kind: &str, user: &str| {
+            let id = |id: &str| Value::map([("id", Value::text(id))]);
+            let message = Value::map([
+                ("user", id(user)),
+                ("message", Value::map([("id", Value::text(user)), ("text", Value::text(kind))])),
+                ("chat", id("a:1")),
+                ("type_message", Value::text(kind)),
+            ]);
+            post(&twin, push_from(KEY, connector, "receivingMessage", &Value::list([message])));
+        };
+        write("message", "ann");
+        write("message", "ben");
+        write("message_update", "ann");
+        assert_eq!(twin.talks().len(), talks, "{version} {connector}");
+        assert_eq!(twin.talks()[0].entries[0].edited, edited, "{version} {connector}");
+    }
 }
 
 #[test]
