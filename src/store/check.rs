@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode};
 
+use super::look::beside;
 use super::{Store, StoreError, words};
 
 /// What nothing works without, and what stays small however long the queue is.
@@ -96,13 +97,6 @@ pub(super) fn note_damage(database: &Path, why: &str) {
 
 fn note_path(database: &Path) -> PathBuf {
     beside(database, "-damaged")
-}
-
-/// A file that belongs to the database: its name and a suffix.
-pub(super) fn beside(database: &Path, suffix: &str) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }
 
 #[cfg(test)]

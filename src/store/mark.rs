@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, named_params};
 
 use super::StoreError;
-use super::check::beside;
+use super::look::beside;
 
 const LAST: &str = "select coalesce(max(seq), 0) from sqlite_sequence where name = :table";
 /// Its tables: what is accepted, from either side.
