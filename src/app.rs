@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, unbounded};
 
 use crate::channels::{self, Factory, Shelf, Tools, botframework};
 use crate::clock::Clock;
@@ -22,6 +22,7 @@ use crate::portals::files::{Headers, Opener};
 use crate::queue::blocks::Schedule;
 use crate::queue::{self, dead, lost};
 use crate::sender::{SenderLoop, packet};
+use crate::store::check::{self, Verdict};
 use crate::store::readers::Readers;
 use crate::store::writer::WriterThread;
 use crate::store::{ServerLock, Store, StoreError, Writer, directory};
@@ -31,6 +32,10 @@ use crate::{dispatcher, sender};
 const GRACE: Duration = Duration::from_secs(10);
 /// How often old rows are forgotten.
 const SWEEP: Duration = Duration::from_mins(1);
+/// The pause after a check of the database that stood in the way; doubles up to [`CHECK_PAUSE_MAX`].
+const CHECK_PAUSE: Duration = Duration::from_mins(1);
+/// The longest such pause.
+const CHECK_PAUSE_MAX: Duration = Duration::from_hours(1);
 /// Rows forgotten in one command.
 const SWEEP_STEP: usize = 2000;
 
@@ -187,12 +192,34 @@ fn bind(listen: &Listen) -> Bind {
 
 /// Tells in `drop` that a part has ended, so that a panic tells too. No part ends while the server runs: one that is gone
 /// must take the process with it, or the server would go on deaf.
-struct Tell(&'static str, Sender<&'static str>);
+struct Tell {
+    name: &'static str,
+    anybody: Sender<&'static str>,
+    /// The part has done what it was for.
+    is_done: bool,
+}
+
+impl Tell {
+    fn new(name: &'static str, anybody: &Sender<&'static str>) -> Self {
+        Self { name, anybody: anybody.clone(), is_done: false }
+    }
+}
 
 impl Drop for Tell {
     fn drop(&mut self) {
-        let _ = self.1.try_send(self.0);
+        if !self.is_done {
+            let _ = self.anybody.try_send(self.name);
+        }
     }
+}
+
+/// Whether a part has ended for good when it returns, or is expected to go on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Life {
+    /// Until it is told to stop.
+    Endless,
+    /// Until its work is done.
+    Task,
 }
 
 /// A loop's thread and the word that it has ended.
@@ -204,19 +231,21 @@ struct Loop {
 }
 
 impl Loop {
-    /// Starts a loop whose end, however it comes, is told to `anybody`.
+    /// Starts a part whose end, but for a task that is done, is told to `anybody`.
     fn start(
         name: &'static str,
+        life: Life,
         anybody: &Sender<&'static str>,
         run: impl FnOnce() -> Result<(), StoreError> + Send + 'static,
     ) -> Result<Self, AppError> {
         let (end, ended) = bounded::<()>(0);
-        let tell = Tell(name, anybody.clone());
+        let tell = Tell::new(name, anybody);
         let thread = std::thread::Builder::new().name(name.into()).spawn(move || {
             // Dropped with the thread, whether it returns or panics.
-            let (_tell, _end) = (tell, end);
-            if let Err(error) = run() {
-                log::error!(error:% = error; "the {name} has ended");
+            let (mut tell, _end) = (tell, end);
+            match run() {
+                Ok(()) => tell.is_done = life == Life::Task,
+                Err(error) => log::error!(error:% = error; "the {name} has ended"),
             }
         });
         Ok(Self { name, thread: thread.map_err(AppError::Thread)?, ended })
@@ -241,7 +270,8 @@ pub struct App {
     sender: Loop,
     dispatcher: Loop,
     housekeeper: Loop,
-    stop_housekeeper: Sender<()>,
+    check: Loop,
+    stop_background: Sender<()>,
     writer: WriterThread,
     ended: Receiver<&'static str>,
     _lock: ServerLock,
@@ -252,11 +282,12 @@ impl App {
     pub fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, AppError> {
         let store = Store::open(&config.data_dir)?;
         let lock = store.lock()?;
+        check::at_start(&store)?;
         let (sender_bell, sender_events) = sender::channel();
         let (dispatcher_bell, dispatcher_events) = dispatcher::channel();
         let (anybody, ended) = unbounded();
         let changed = (sender_bell.clone(), dispatcher_bell.clone());
-        let tell = Tell("store writer", anybody.clone());
+        let tell = Tell::new("store writer", &anybody);
         let on_change = move || {
             // The writer's thread owns this function, so its end is the thread's.
             let _alive = &tell;
@@ -286,7 +317,7 @@ impl App {
             public_url: std::sync::OnceLock::new(),
         });
         // The ports come first: a wrong address is the commonest mistake and nothing has been posted yet.
-        let front = front(config, &service, Tell("front", anybody.clone()))?;
+        let front = front(config, &service, Tell::new("front", &anybody))?;
         // Not the configured port, which may be 0.
         let url = match (&config.public_url, &config.listen) {
             (None, Listen::Tcp(_)) => front.public_addr(),
@@ -305,23 +336,28 @@ impl App {
             metrics,
         };
         let sender_loop = SenderLoop::new(parts, sender_options(config), sender_bell.clone(), sender_events)?;
+        let (checked, check_clock) = (store.clone(), Arc::clone(&clock));
         let parts = dispatcher::Parts { store, writer, clock, factory, sender: sender_bell };
         let options = dispatcher::Options { ttl: config.outbox.ttl, workers: config.outbox.channel_workers };
         let dispatcher_loop = dispatcher::Dispatcher::new(parts, options, dispatcher_bell, dispatcher_events)?;
 
-        let (stop_housekeeper, stop) = bounded(1);
+        let (stop_background, stop) = bounded(1);
+        let stop_check = stop.clone();
         let keep = Keep { seen: config.queue.dedup_keep, dead: config.dead_letters.keep };
         let housed = Arc::clone(&service);
         Ok(Self {
             front,
             service,
-            sender: Loop::start("sender", &anybody, move || sender_loop.run())?,
-            dispatcher: Loop::start("dispatcher", &anybody, move || dispatcher_loop.run())?,
-            housekeeper: Loop::start("housekeeper", &anybody, move || {
+            sender: Loop::start("sender", Life::Endless, &anybody, move || sender_loop.run())?,
+            dispatcher: Loop::start("dispatcher", Life::Endless, &anybody, move || dispatcher_loop.run())?,
+            housekeeper: Loop::start("housekeeper", Life::Endless, &anybody, move || {
                 housekeep(&housed, &keep, &stop);
                 Ok(())
             })?,
-            stop_housekeeper,
+            check: Loop::start("check of the database", Life::Task, &anybody, move || {
+                inspect(&checked, check_clock.as_ref(), &stop_check)
+            })?,
+            stop_background,
             writer: writer_thread,
             ended,
             _lock: lock,
@@ -355,8 +391,9 @@ impl App {
         self.dispatcher.join();
         self.service.sender.tell(sender::Event::Stop);
         self.sender.join();
-        drop(self.stop_housekeeper);
+        drop(self.stop_background);
         self.housekeeper.join();
+        self.check.join();
         self.writer.stop();
     }
 }
@@ -432,6 +469,29 @@ fn housekeep(service: &Service, keep: &Keep, stop: &Receiver<()>) {
             swept_at = now;
             sweep(&service.writer, keep);
         }
+    }
+}
+
+/// The whole check of the database, once in a server's life. Where it would stand in the way of much writing it waits for
+/// a quieter time.
+fn inspect(store: &Store, clock: &dyn Clock, stop: &Receiver<()>) -> Result<(), StoreError> {
+    let mut pause = CHECK_PAUSE;
+    loop {
+        let (began, stopped) = (clock.ticks(), stop.clone());
+        match check::whole(store, move || stopped.try_recv() == Err(TryRecvError::Empty)) {
+            Ok(Verdict::Sound) => {
+                log::debug!(millis = clock.ticks().saturating_sub(began).as_millis(); "the database is sound");
+                return Ok(());
+            }
+            Ok(Verdict::Damaged(why)) | Err(StoreError::Corrupt(why)) => return Err(StoreError::Corrupt(why)),
+            Ok(Verdict::Interrupted) => (),
+            Err(error) => log::warn!(error:% = error; "the database can't be checked at the moment"),
+        }
+        match stop.recv_timeout(pause) {
+            Err(RecvTimeoutError::Timeout) => log::info!("much is written; the database is checked again"),
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        }
+        pause = (pause * 2).min(CHECK_PAUSE_MAX);
     }
 }
 

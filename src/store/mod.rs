@@ -2,10 +2,12 @@
 //! One connection writes (`writer`); readers are separate and read-only, so none waits for another.
 
 pub mod attempts;
+pub mod check;
 pub mod counters;
 pub mod deliveries;
 pub mod directory;
 pub mod look;
+mod mark;
 pub mod migrate;
 pub mod readers;
 mod words;
@@ -13,6 +15,7 @@ pub mod writer;
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,8 +48,24 @@ pub enum StoreError {
         /// Newest version this program knows.
         known: i64,
     },
+    /// The file may not be written.
+    ReadOnly {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: std::io::Error,
+    },
+    /// The file system can't hold the database's log; the journal mode that is left.
+    Journal(String),
     /// The file is no sound database.
     Corrupt(String),
+    /// The file lacks accepted messages: its log is missing, or it is an older copy.
+    Behind {
+        /// How many at least.
+        missing: i64,
+        /// Where the last ids are noted.
+        mark: PathBuf,
+    },
     /// SQLite refused.
     Sqlite(rusqlite::Error),
 }
@@ -62,7 +81,29 @@ impl fmt::Display for StoreError {
                 f,
                 "the database has schema {found}, this program knows up to {known}; install the newer program again"
             ),
-            Self::Corrupt(why) => write!(f, "the database is damaged ({why}); stop here and bring back a backup"),
+            Self::ReadOnly { path, why } => write!(
+                f,
+                "`{}` can't be written ({why}); it must belong to the server's user, on a file system that is not \
+                 mounted read-only",
+                path.display()
+            ),
+            Self::Journal(mode) => write!(
+                f,
+                "the file system of the data directory can't hold the database's log (SQLite fell back to `{mode}`); \
+                 choose a data_dir on a local disk"
+            ),
+            Self::Corrupt(why) => write!(
+                f,
+                "the database is damaged ({why}); keep it for what came after the last backup, put that backup in its \
+                 place and start again"
+            ),
+            Self::Behind { missing, mark } => write!(
+                f,
+                "the database lacks {missing} messages that were accepted: its log `{FILE}-wal` was removed, or an \
+                 older copy was put in its place; bring the log or the newer file back before anything else, or, to \
+                 go on without these messages, delete `{}`",
+                mark.display()
+            ),
             Self::Sqlite(error) => write!(f, "the database refused: {}", words::of(error)),
         }
     }
@@ -87,9 +128,19 @@ impl Store {
     pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
         make_folder(data_dir).map_err(|why| StoreError::Folder { path: data_dir.to_owned(), why })?;
         let path = data_dir.join(FILE);
-        make_file(&path).map_err(|why| StoreError::Folder { path: path.clone(), why })?;
+        if !path.exists() {
+            mark::check_absent(&path)?;
+        }
+        make_file(&path).map_err(|why| match why.kind() {
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+                StoreError::ReadOnly { path: path.clone(), why }
+            }
+            _ => StoreError::Folder { path: path.clone(), why },
+        })?;
         let store = Self { path: Arc::new(path) };
-        migrate::run(&mut store.writing()?)?;
+        let mut db = store.writing()?;
+        mark::check(store.path(), &db)?;
+        migrate::run(&mut db)?;
         Ok(store)
     }
 
@@ -105,7 +156,10 @@ impl Store {
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )?;
         db.busy_timeout(Duration::from_secs(5))?;
-        db.pragma_update(None, "journal_mode", "wal")?;
+        let mode: String = db.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+        if mode != "wal" {
+            return Err(StoreError::Journal(mode));
+        }
         db.pragma_update(None, "synchronous", "full")?;
         db.pragma_update(None, "foreign_keys", true)?;
         db.pragma_update(None, "cache_size", -16_384)?;

@@ -71,7 +71,8 @@ fn a_full_disk_is_answered_503_and_survived() {
         }
     }
     let told = |what: &str| server.log.text().matches(what).count();
-    assert_eq!(told("the disk is full; make room"), 1, "{}", server.log.text());
+    assert_eq!(told("takes no writes"), 1, "{}", server.log.text());
+    assert!(told("the disk is full; make room") > 0, "{}", server.log.text());
     let ready = Client::connect(&server.admin).unwrap().request("GET", "/readyz", "", b"").unwrap();
     assert!(ready.status == 503 && ready.text().contains("the disk is full; make room"), "{}", ready.text());
 
@@ -115,6 +116,111 @@ fn a_locked_database_is_answered_503_and_survived() {
     lock.execute_batch("commit").unwrap();
     until("recovery", WAIT, || ask(&ledger, &server).status == 200);
     ledger.balance_of(&server);
+}
+
+/// What a start that must not succeed says.
+fn refused(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    text
+}
+
+#[test]
+fn a_database_that_may_not_be_written_is_refused_in_words() {
+    use std::os::unix::fs::{PermissionsExt, chown};
+    use std::os::unix::process::CommandExt;
+    let place = Place::new("");
+    place.run(&["portal", "list"]);
+    let database = place.path("data/trunkline.db");
+    std::fs::set_permissions(&database, std::fs::Permissions::from_mode(0o400)).unwrap();
+    let mut command = place.command(&["serve"]);
+    // Permissions mean nothing to root, so root starts it as somebody else.
+    if rustix::process::geteuid().is_root() {
+        const NOBODY: u32 = 65_534;
+        for path in [place.path(""), place.path("trunkline.toml"), place.path("data"), database.clone()] {
+            chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let said = refused(&mut command);
+    assert!(said.contains("trunkline.db` can't be written") && said.contains("server's user"), "{said}");
+    std::fs::set_permissions(&database, std::fs::Permissions::from_mode(0o600)).unwrap();
+    place.run(&["portal", "list"]);
+}
+
+/// SQLite takes a file without its log for whole; what was accepted and not yet copied from the log would be gone without
+/// a word.
+#[test]
+fn a_log_that_was_deleted_is_missed() {
+    let mut ledger = Ledger::new();
+    let server = ledger.place.serve();
+    ledger.ear.well.store(false, std::sync::atomic::Ordering::SeqCst);
+    for _ in 0..5 {
+        assert_eq!(ask(&ledger, &server).status, 200);
+    }
+    server.kill();
+    ledger.died();
+    let log = ledger.place.path("data/trunkline.db-wal");
+    let kept = std::fs::read(&log).unwrap();
+    std::fs::remove_file(&log).unwrap();
+    for command in [&["serve"][..], &["line", "list"]] {
+        let said = refused(&mut ledger.place.command(command));
+        assert!(said.contains("lacks 5 messages") && said.contains("trunkline.db-wal` was removed"), "{said}");
+        assert!(said.contains("bring the log") && said.contains("trunkline.db-mark"), "{said}");
+    }
+    std::fs::write(&log, kept).unwrap();
+    ledger.ear.well.store(true, std::sync::atomic::Ordering::SeqCst);
+    let server = ledger.place.serve();
+    ledger.place.run(&["line", "unblock", "1"]);
+    ledger.balance_of(&server);
+    // After an end in order everything is in the file: there is nothing to miss.
+    assert_eq!(server.terminate(), Some(0));
+    std::fs::remove_file(&log).unwrap();
+    drop(ledger.place.serve());
+}
+
+/// Overwrites the first page of a table.
+fn damage(ledger: &Ledger, table: &str) {
+    let path = ledger.place.path("data/trunkline.db");
+    let db = rusqlite::Connection::open(&path).unwrap();
+    let root: u64 = db
+        .query_row("select rootpage from sqlite_schema where name = ?1", [table], |row| row.get::<_, i64>(0))
+        .unwrap()
+        .try_into()
+        .unwrap();
+    db.execute_batch("pragma wal_checkpoint(truncate)").unwrap();
+    drop(db);
+    let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &[0x5a; 4096], (root - 1) * 4096).unwrap();
+}
+
+/// Design §5. Where nothing works without it the start sees it; elsewhere the check in the background does, stops the
+/// server, and no later start serves from the file.
+#[test]
+fn damage_stops_the_server_loudly() {
+    let ledger = Ledger::new();
+    let database = ledger.place.path("data/trunkline.db");
+    ledger.place.run(&["line", "list"]);
+    let backup = std::fs::read(&database).unwrap();
+    let restore = || std::fs::write(&database, &backup).unwrap();
+
+    damage(&ledger, "lines");
+    let said = refused(&mut ledger.place.command(&["serve"]));
+    assert!(said.contains("the database is damaged") && said.contains("put that backup in its place"), "{said}");
+    restore();
+    drop(ledger.place.serve());
+
+    damage(&ledger, "attempts");
+    let server = ledger.place.serve();
+    let log = server.log.clone();
+    assert_eq!(server.ended("the check in the background").code(), Some(1));
+    until("the log", WAIT, || log.text().contains("so must the server"));
+    assert!(log.text().contains("the database is damaged"), "{}", log.text());
+    let said = refused(&mut ledger.place.command(&["serve"]));
+    assert!(said.contains("checked as a whole") && said.contains("put that backup in its place"), "{said}");
+    restore();
+    ledger.balance();
 }
 
 #[expect(clippy::disallowed_methods, reason = "the test holds a lock for so long by the clock of the wall")]

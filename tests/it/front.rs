@@ -226,7 +226,8 @@ fn row_12_a_thousand_idle_connections_disturb_nobody() {
         })
         .collect();
     assert!((0..50).all(|_| serves(&server)));
-    assert_eq!(threads(&server), before.0);
+    // One less when the check of the database has ended meanwhile.
+    assert!(threads(&server) <= before.0, "{} threads, {} before", threads(&server), before.0);
     let grown = resident(&server) - before.1;
     assert!(grown < 40_000_000, "memory grew by {grown}");
     println!("{} bytes for each of {} idle connections", grown / 1000, idle.len());

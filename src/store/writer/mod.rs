@@ -7,6 +7,7 @@ mod job;
 mod tests;
 
 use std::fmt;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -18,7 +19,8 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 use self::job::{Applied, Begun, Duty, Job, Task};
 use super::counters::Deltas;
-use super::words;
+use super::mark::Mark;
+use super::{check, words};
 use crate::clock::{Clock, UnixMillis};
 use crate::fault;
 
@@ -150,6 +152,7 @@ impl Writer {
         let (sender, receiver) = bounded(WAITING_MAX);
         let stats = Arc::new(Stats::default());
         let stopping = Arc::new(AtomicBool::new(false));
+        let mark = Mark::of(&db);
         let worker = Worker {
             db,
             clock: Arc::clone(&clock),
@@ -159,6 +162,7 @@ impl Writer {
             on_foreign_change: Box::new(on_foreign_change),
             data_version: None,
             dirty: false,
+            mark,
             owed: Vec::new(),
             trouble: Trouble::default(),
         };
@@ -248,6 +252,7 @@ struct Worker {
     on_foreign_change: Box<dyn FnMut() + Send>,
     data_version: Option<i64>,
     dirty: bool,
+    mark: Mark,
     /// Duties that the disk has refused so far, in order.
     owed: Vec<Box<dyn Job>>,
     trouble: Trouble,
@@ -340,6 +345,9 @@ impl Worker {
             self.stats.failures.fetch_add(1, Ordering::Relaxed);
             if lost.is_damage {
                 log::error!(error:% = lost.why; "the database is damaged; the server must not go on with it");
+                if let Some(path) = self.db.path() {
+                    check::note_damage(Path::new(path), &lost.why.to_string());
+                }
                 next = Next::Stop;
             }
             lost.why
@@ -389,6 +397,7 @@ impl Worker {
         fault::point("before commit");
         tx.commit()?;
         fault::point("after commit");
+        self.mark.set(&self.db);
         Ok(())
     }
 
