@@ -206,7 +206,9 @@ impl PortalTwin {
     fn carry_out<'a>(&self, push: &Push, faults: &Faults) -> Result<Json, &'a str> {
         self.0.state.change(|state| state.pushes += 1);
         match push.command.as_str() {
-            "testConnect" if self.major() >= 23 => Ok(json!({"OK": true, "DATA": []})),
+            "testConnect" | "receivingStatusBlock" | "setChatName" if self.major() >= 23 => {
+                Ok(json!({"OK": true, "DATA": []}))
+            }
             "testConnect" => Ok(json!({"OK": true, "DATA": {"RESULT": "OK"}})),
             "receivingMessage" => {
                 if self.major() >= 20 && self.0.state.read(|state| state.deactivated.contains(&push.line)) {
@@ -227,7 +229,6 @@ impl PortalTwin {
                 self.0.state.change(|state| push.data.items().for_each(|item| state.failed(item)));
                 Ok(json!({"OK": true, "DATA": []}))
             }
-            "receivingStatusBlock" | "setChatName" if self.major() >= 23 => Ok(json!({"OK": true, "DATA": []})),
             "receivingStatusReading" => Ok(json!({"OK": true, "DATA": []})),
             "deactivateConnector" => {
                 self.0.state.change(|state| state.deactivated.insert(push.line.clone()));
