@@ -313,6 +313,7 @@ impl App {
             dispatcher: dispatcher_bell.clone(),
             metrics: metrics.clone(),
             commit_wait: config.http.commit_wait,
+            seen: std::sync::Mutex::default(),
             front: std::sync::OnceLock::new(),
             public_url: std::sync::OnceLock::new(),
         });

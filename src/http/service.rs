@@ -1,6 +1,7 @@
 //! What every handler may use, and the table of paths.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::bounded;
@@ -9,6 +10,7 @@ use super::limits::FrontStats;
 use super::{Request, Response, Side, commands, health, hook};
 use crate::channels::Factory;
 use crate::clock::Clock;
+use crate::ids::PortalId;
 use crate::metrics::Metrics;
 use crate::net::Net;
 use crate::store::readers::{Reader, Readers};
@@ -38,12 +40,16 @@ pub struct Service {
     pub metrics: Metrics,
     /// How long a request waits for its commit.
     pub commit_wait: Duration,
+    /// When a portal's call was noted last, in ticks.
+    pub seen: Mutex<HashMap<PortalId, Duration>>,
     /// Figures of the ports; known once they are open.
     pub front: std::sync::OnceLock<Arc<FrontStats>>,
     /// What webhook addresses begin with; known once the ports are open.
     pub public_url: std::sync::OnceLock<String>,
 }
 
+/// A busy portal costs a write a minute for the fact that it calls, not one a call.
+const SEEN_EVERY: Duration = Duration::from_mins(1);
 /// Where boxed portals call.
 const PORTAL: &str = "/imwebhook/portal.php";
 
@@ -73,6 +79,17 @@ impl Service {
                 _ => Response::error(404, "NOT_FOUND", "there is nothing at this address"),
             },
         }
+    }
+
+    /// Whether this portal's call was noted within the last minute; if not, it is about to be.
+    pub(super) fn was_seen_lately(&self, portal: PortalId) -> bool {
+        let now = self.clock.ticks();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let lately = seen.get(&portal).is_some_and(|at| now.saturating_sub(*at) < SEEN_EVERY);
+        if !lately {
+            seen.insert(portal, now);
+        }
+        lately
     }
 
     /// What webhook addresses begin with.

@@ -49,8 +49,8 @@ fn is_unheard(command: &Command) -> bool {
     major.is_some_and(|major| major < 21)
 }
 
-/// What nobody will ever send again must not be given up when the disk is busy for longer than a caller could wait: it
-/// stays among the writer's commands until it is stored, and is sent from there.
+/// What nobody will ever send again must not be given up when the disk is busy or full for longer than a caller could
+/// wait: it stays with the writer until it is stored, and is sent from there.
 fn store_unheard(
     service: &Service,
     work: impl FnMut(&mut Tx<'_>) -> rusqlite::Result<()> + Send + 'static,
@@ -70,7 +70,6 @@ fn store_unheard(
         let _ = tell.try_send(result);
     });
     let Ok(result) = stored.recv_timeout(service.commit_wait) else {
-        log::warn!("an operator's message waits for the database");
         return Err(Failure::Unavailable("the command waits for the database"));
     };
     result?;

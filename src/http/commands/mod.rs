@@ -61,7 +61,8 @@ impl From<rusqlite::Error> for Failure {
 
 impl From<WriteError> for Failure {
     fn from(error: WriteError) -> Self {
-        log::error!(error:% = error; "a portal's command could not be stored");
+        // The writer says so once a while, for somebody must act.
+        log::debug!(error:% = error; "a portal's command could not be stored");
         Self::Unavailable("the command could not be stored; try again")
     }
 }
@@ -143,6 +144,9 @@ fn note_version(service: &Service, portal: &Portal, command: &Command) {
     }
     let (id, version) = (portal.id, command.version.clone());
     let news = portal.version.as_deref() != Some(version.as_str());
+    if !news && service.was_seen_lately(id) {
+        return;
+    }
     let sender = service.sender.clone();
     service.writer.submit(
         move |tx| directory::portal_seen(tx, id, &version),
