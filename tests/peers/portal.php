@@ -6,6 +6,7 @@
 // php portal.php pages SERVER VERSION DOMAIN calls the server as the settings pages do, prints the replies as JSON
 // php portal.php say SERVER VERSION DOMAIN   an operator writes, and the portal hangs up
 // php portal.php remove SERVER VERSION DOMAIN deletes connector and line, twice
+// php portal.php flood SERVER VERSION DOMAIN COUNT BYTES the same with so many long messages, each on its own connection
 // php -S 127.0.0.1:0 portal.php              the portal's endpoint; SERVER, VERSION and LOG come by the environment
 
 const KEY = 'TEST-LICENCE-KEY-0001';
@@ -42,8 +43,11 @@ function request(string $version, string $command, string $connector, $line, arr
 /** One call of the module's client: HTTP/1.0, `Host` without the port, head and body in two writes. */
 function call(string $server, string $version, string $body, bool $wait): ?array
 {
-    ['host' => $host, 'port' => $port] = parse_url($server);
-    $socket = fsockopen($host, $port, $code, $error, 20);
+    ['scheme' => $scheme, 'host' => $host, 'port' => $port] = parse_url($server);
+    // Certificates are not verified, as in the module.
+    $context = stream_context_create(['ssl' => ['verify_peer' => false, 'verify_peer_name' => false]]);
+    $address = ($scheme === 'https' ? 'tls' : 'tcp') . "://$host:$port";
+    $socket = stream_socket_client($address, $code, $error, 20, STREAM_CLIENT_CONNECT, $context);
     if (!$socket) {
         throw new RuntimeException($error);
     }
@@ -131,6 +135,16 @@ function say(string $server, string $version, string $domain): array
     return call($server, $version, request($version, 'sendMessage', 'botframework.webchat', '7', [[$message]], $domain), false) ?? [];
 }
 
+function flood(string $server, string $version, string $domain, int $count, int $bytes): array
+{
+    for ($number = 0; $number < $count; $number++) {
+        $message = ['chat' => ['id' => 'conversation-1'], 'im' => ['chat_id' => 113, 'message_id' => 5000 + $bytes + $number]] + message();
+        $message['message']['text'] = str_repeat('x', $bytes);
+        call($server, $version, request($version, 'sendMessage', 'botframework.webchat', '7', [[$message]], $domain), false);
+    }
+    return [];
+}
+
 function build(string $version): array
 {
     return [
@@ -189,5 +203,6 @@ $result = match ($argv[1]) {
     'pages' => pages($argv[2], $argv[3], $argv[4]),
     'remove' => remove($argv[2], $argv[3], $argv[4]),
     'say' => say($argv[2], $argv[3], $argv[4]),
+    'flood' => flood($argv[2], $argv[3], $argv[4], (int) $argv[5], (int) $argv[6]),
 };
 echo json_encode($result, JSON_UNESCAPED_UNICODE | JSON_THROW_ON_ERROR), "\n";
