@@ -261,3 +261,44 @@ fn a_test_says_which_half_failed() {
         assert!(words.contains(part), "{words}");
     }
 }
+
+/// `portal-box.md` §11: whatever a channel's ids are like, the portal gets ids that fit its columns, and an operator's
+/// answer to them finds the long ones again.
+#[test]
+fn ids_fit_the_portals_columns_and_lead_back() {
+    let house = house("20.0.75");
+    let channel = Channel::start();
+    let path = house.connect(&channel);
+    let long = |what: &str| format!("{what}|{}", "я".repeat(200));
+    let body = crate::crash::activity("m-1")
+        .replace("\"m-1\"", &format!("{:?}", long("message")))
+        .replace("\"conversation-1\"", &format!("{:?}", long("chat")))
+        .replace("\"customer\"", &format!("{:?}", long("user")))
+        .replace("\"Ann\"", &format!("{:?}", "Ann ".repeat(40)))
+        .replace("http://127.0.0.1:9/", &channel.url);
+    let answer = Client::connect(&house.server.public).unwrap().post_json(&path, &body).unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let heard = || house.ear.heard.lock().unwrap().clone();
+    until("the message", WAIT, || heard().iter().any(|data| data.contains("message|")));
+    let data = heard().into_iter().find(|data| data.contains("message|")).unwrap();
+    let data = trunkline::portals::boxed::php::decode(data.as_bytes()).unwrap();
+    let message = data.items().next().unwrap();
+    let field = |outer: &str, inner: &str| match message.get(outer).and_then(|value| value.get(inner)) {
+        Some(Value::Str(text)) => text.clone(),
+        other => panic!("{outer}.{inner}: {other:?}"),
+    };
+    let chat = field("chat", "id");
+    assert!(chat.chars().count() <= 150 && !chat.contains('|'), "{chat}");
+    assert!(field("message", "id").chars().count() <= 100 && field("user", "id").chars().count() <= 32);
+    assert!(field("user", "name").chars().count() <= 50);
+
+    let said = Value::map([
+        ("im", Value::map([("chat_id", Value::Int(1)), ("message_id", Value::Int(2))])),
+        ("message", Value::map([("text", Value::text("found-it"))])),
+        ("chat", Value::map([("id", Value::text(chat))])),
+    ]);
+    let said = house.portal.command("sendMessage", "botframework.webchat", Some("7"), vec![Value::list([said])]);
+    assert_eq!(post(&house.server, &said)["OK"], true);
+    until("the answer", WAIT, || channel.count("found-it") == 1);
+    assert_eq!(channel.count(&format!("chat%7C{}", "%D1%8F".repeat(200))), 1, "in the long conversation");
+}
