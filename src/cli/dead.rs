@@ -256,7 +256,7 @@ fn purge(ctx: &Context, open: &Opened, which: &WhichArgs, yes: bool, out: &mut d
     let letters = which.chosen(open)?;
     let count = many(i64::try_from(letters.len()).unwrap_or(i64::MAX), "dead letter");
     let Some(oldest) = letters.iter().map(|letter| letter.died_at).min() else {
-        return told(ctx, 0, "there is nothing to delete", out);
+        return output::result(ctx, &json!({"purged": 0}), "there is nothing to delete", out);
     };
     if !yes {
         return Err(CliError::Refused(format!(
@@ -282,14 +282,5 @@ fn purge(ctx: &Context, open: &Opened, which: &WhichArgs, yes: bool, out: &mut d
         })?;
     }
     let deleted = many(i64::try_from(gone).unwrap_or(i64::MAX), "dead letter");
-    told(ctx, gone, &format!("deleted {deleted}"), out)
-}
-
-fn told(ctx: &Context, count: usize, words: &str, out: &mut dyn Write) -> Result<(), CliError> {
-    if ctx.global.json {
-        output::json(out, &json!({"purged": count}))?;
-    } else {
-        writeln!(out, "{words}")?;
-    }
-    Ok(())
+    output::result(ctx, &json!({"purged": gone}), &format!("deleted {deleted}"), out)
 }

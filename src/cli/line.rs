@@ -2,18 +2,18 @@
 
 #![expect(clippy::indexing_slicing, reason = "a missing key of a JSON value is null, not a panic")]
 
+mod show;
+
 use std::io::Write;
-
-use clap::{Args, Subcommand};
-
 use std::path::Path;
 
-use serde_json::{Value, json};
+use clap::{Args, Subcommand};
+use serde_json::json;
 
-use super::open::{Opened, WAIT, time};
+use super::open::{Opened, WAIT};
+use super::output::many;
 use super::{CliError, Context, ExitCode, output, pair, read_secret};
 use crate::channels::Connector;
-use crate::queue::blocks::Schedule;
 use crate::records::{Line, LineState, Settings};
 use crate::registry::{self, Connect};
 use crate::store::directory;
@@ -142,13 +142,13 @@ pub(crate) fn run(ctx: &Context, args: &LineArgs, out: &mut dyn Write) -> Result
     let open = Opened::new(ctx)?;
     match &args.command {
         LineCommand::Add(args) => add(ctx, &open, args, out)?,
-        LineCommand::List => list(ctx, &open, out)?,
-        LineCommand::Show { id } => show(ctx, &open, &open.line(*id)?, out)?,
+        LineCommand::List => show::list(ctx, &open, out)?,
+        LineCommand::Show { id } => show::show(ctx, &open, open.line(*id)?, out)?,
         LineCommand::Set { id, settings } => set(ctx, &open, &open.line(*id)?, settings, out)?,
-        LineCommand::Test { id } => test(&open, &open.line(*id)?, out)?,
-        LineCommand::Unblock { id } => unblock(&open, open.line(*id)?, out)?,
+        LineCommand::Test { id } => test(ctx, &open, &open.line(*id)?, out)?,
+        LineCommand::Unblock { id } => unblock(ctx, &open, open.line(*id)?, out)?,
         LineCommand::Takeover(args) => takeover(ctx, &open, args, out)?,
-        LineCommand::Remove { id, yes } => remove(&open, &open.line(*id)?, *yes, out)?,
+        LineCommand::Remove { id, yes } => remove(ctx, &open, &open.line(*id)?, *yes, out)?,
     }
     Ok(ExitCode::Done)
 }
@@ -221,100 +221,15 @@ fn add(ctx: &Context, open: &Opened, args: &AddArgs, out: &mut dyn Write) -> Res
 
 fn told(ctx: &Context, open: &Opened, done: &registry::Connected, out: &mut dyn Write) -> Result<(), CliError> {
     if ctx.global.json {
-        output::json(out, &as_json(open, &done.line)?)?;
+        output::json(out, &show::as_json(open, &done.line)?)?;
         return Ok(());
     }
     writeln!(out, "line {} is connected; its webhook address:", done.line.id)?;
-    writeln!(out, "{}", address(open, &done.line).unwrap_or_default())?;
+    writeln!(out, "{}", show::address(open, &done.line).unwrap_or_default())?;
     for line in &done.ended {
         writeln!(out, "the connection of line {} has ended: it had the same bot, group or page", line.id)?;
     }
     Ok(())
-}
-
-fn address(open: &Opened, line: &Line) -> Option<String> {
-    line.hash.as_deref().map(|hash| registry::webhook_url(&open.public_url(), hash))
-}
-
-/// `active`, `blocked`, `broken`, `taken_over`.
-fn state(open: &Opened, line: &Line) -> &'static str {
-    match line.state {
-        LineState::Active if line.blocked_until.is_some_and(|until| until > open.clock.now()) => "blocked",
-        other => directory::state_name(other),
-    }
-}
-
-fn as_json(open: &Opened, line: &Line) -> Result<Value, CliError> {
-    let portal = directory::portal_by_id(&open.db, line.portal)?.map(|portal| portal.name);
-    Ok(json!({
-        "id": line.id.0, "portal": portal, "connector": line.connector, "line": line.line, "hash": line.hash,
-        "webhook_url": address(open, line), "state": state(open, line), "attempts": line.attempts,
-        "blocked_until": time(line.blocked_until), "last_error": line.last_error,
-        "queued": crate::queue::count(&open.db, line.id)?, "outbox": crate::outbox::count(&open.db, line.id)?,
-    }))
-}
-
-fn list(ctx: &Context, open: &Opened, out: &mut dyn Write) -> Result<(), CliError> {
-    let lines = directory::lines(&open.db)?;
-    let documents = lines.iter().map(|line| as_json(open, line)).collect::<Result<Vec<_>, _>>()?;
-    if ctx.global.json {
-        output::json(out, &documents.into())?;
-        return Ok(());
-    }
-    let cell = |document: &Value, key: &str| match document.get(key) {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Null) | None => "-".to_owned(),
-        Some(other) => other.to_string(),
-    };
-    let columns = ["id", "portal", "connector", "line", "state", "queued", "outbox"];
-    let rows: Vec<Vec<String>> =
-        documents.iter().map(|document| columns.iter().map(|key| cell(document, key)).collect()).collect();
-    output::table(out, &columns, &rows)?;
-    Ok(())
-}
-
-fn show(ctx: &Context, open: &Opened, line: &Line, out: &mut dyn Write) -> Result<(), CliError> {
-    let document = as_json(open, line)?;
-    if ctx.global.json {
-        output::json(out, &document)?;
-        return Ok(());
-    }
-    let portal = document["portal"].as_str().unwrap_or("?");
-    writeln!(out, "line {}: {} on line {} of portal `{portal}`", line.id, line.connector, line.line)?;
-    if let Some(address) = address(open, line) {
-        writeln!(out, "webhook address: {address}")?;
-    }
-    writeln!(out, "{}", in_words(open, line, portal))?;
-    writeln!(out, "{} messages wait for the portal, {} for the channel", document["queued"], document["outbox"])?;
-    Ok(())
-}
-
-/// The state as a person would say it: why, since when, what happens next, what is lost when.
-fn in_words(open: &Opened, line: &Line, portal: &str) -> String {
-    let error = line.last_error.as_deref().unwrap_or("no reason was noted");
-    match line.state {
-        LineState::TakenOver => {
-            "another line has taken this bot, group or page; save the settings here again to take it back".to_owned()
-        }
-        LineState::Broken => format!(
-            "the channel refuses the credentials ({error}); messages to it wait; save new ones or `trunkline line test {}`",
-            line.id
-        ),
-        LineState::Active => match (line.first_attempt_at, line.blocked_until) {
-            (Some(first), Some(until)) => {
-                let schedule = Schedule::new(open.config.retry.blocks.clone());
-                format!(
-                    "blocked until {} because {} attempts since {} were not confirmed ({error}); if nothing changes, what \
-                     waits becomes dead letters at {}; try: trunkline portal test {portal}",
-                    until.rfc3339(),
-                    line.attempts,
-                    first.rfc3339(),
-                    first.plus(schedule.total()).rfc3339(),
-                )
-            }
-            _ => "working".to_owned(),
-        },
-    }
 }
 
 fn set(ctx: &Context, open: &Opened, line: &Line, args: &SettingArgs, out: &mut dyn Write) -> Result<(), CliError> {
@@ -327,33 +242,34 @@ fn set(ctx: &Context, open: &Opened, line: &Line, args: &SettingArgs, out: &mut 
     told(ctx, open, &done, out)
 }
 
-fn test(open: &Opened, line: &Line, out: &mut dyn Write) -> Result<(), CliError> {
+fn test(ctx: &Context, open: &Opened, line: &Line, out: &mut dyn Write) -> Result<(), CliError> {
     let connector = connector(open, &line.connector)?;
     let settings = directory::settings(&open.db, line.id)?;
     connector.test(&settings).map_err(|error| CliError::Failed(format!("{} ({})", error.message, error.code)))?;
-    writeln!(out, "the channel takes the credentials of line {}", line.id)?;
-    if line.state == LineState::Broken {
-        let id = line.id;
+    let id = line.id;
+    let mut words = format!("the channel takes the credentials of line {id}");
+    let mended = line.state == LineState::Broken;
+    if mended {
         open.write(move |tx| directory::mend(tx, id))?;
-        writeln!(out, "it is in use again; what waits leaves within a second if the server runs")?;
+        words.push_str("\nit is in use again; what waits leaves within a second if the server runs");
     }
-    Ok(())
+    output::result(ctx, &json!({"ok": true, "line": id.0, "mended": mended}), &words, out)
 }
 
-fn unblock(open: &Opened, mut line: Line, out: &mut dyn Write) -> Result<(), CliError> {
-    if line.blocked_until.is_none() {
-        writeln!(out, "line {} is not blocked", line.id)?;
-        return Ok(());
-    }
+fn unblock(ctx: &Context, open: &Opened, mut line: Line, out: &mut dyn Write) -> Result<(), CliError> {
     let id = line.id;
+    if line.blocked_until.is_none_or(|until| until <= open.clock.now()) {
+        let words = format!("line {id} is not blocked");
+        return output::result(ctx, &json!({"unblocked": false, "line": id.0}), &words, out);
+    }
     // The count of attempts and the 24 hours run on: unblocking is one more try, not a new day.
     line.blocked_until = None;
     open.write(move |tx| {
         directory::set_block(tx, &line)?;
         directory::journal(tx, "command line", "unblocked", Some(id), "")
     })?;
-    writeln!(out, "line {id} tries again within a second if the server runs")?;
-    Ok(())
+    let words = format!("line {id} tries again within a second if the server runs");
+    output::result(ctx, &json!({"unblocked": true, "line": id.0}), &words, out)
 }
 
 fn takeover(ctx: &Context, open: &Opened, args: &TakeoverArgs, out: &mut dyn Write) -> Result<(), CliError> {
@@ -365,9 +281,17 @@ fn takeover(ctx: &Context, open: &Opened, args: &TakeoverArgs, out: &mut dyn Wri
         None => Settings::default(),
     };
     let settings = merged(connector, &stored, &args.settings)?;
+    if connector.entity(&settings).is_none() {
+        let keys: Vec<_> = connector.fields().iter().filter(|field| field.required).map(|field| field.key).collect();
+        return Err(CliError::Usage(format!(
+            "these settings name no bot, group or page yet; `{}` needs {}",
+            connector.name(),
+            keys.join(", ")
+        )));
+    }
     let ending = registry::would_end(&open.db, connector, own.map(|line| line.id), &settings)?;
     if ctx.global.json {
-        let ending = ending.iter().map(|line| as_json(open, line)).collect::<Result<Vec<_>, _>>()?;
+        let ending = ending.iter().map(|line| show::as_json(open, line)).collect::<Result<Vec<_>, _>>()?;
         output::json(out, &json!({ "would_end": ending }))?;
         return Ok(());
     }
@@ -375,29 +299,31 @@ fn takeover(ctx: &Context, open: &Opened, args: &TakeoverArgs, out: &mut dyn Wri
         writeln!(out, "nobody's connection would end")?;
     }
     for line in ending {
-        let document = as_json(open, &line)?;
+        let document = show::as_json(open, &line)?;
         writeln!(
             out,
             "the connection of line {} (portal `{}`) would end; {} messages to the portal and {} to the channel would \
-             become dead letters",
+             become dead letters, and the portal would be told",
             line.id,
             document["portal"].as_str().unwrap_or("?"),
             document["queued"],
             document["outbox"]
         )?;
     }
+    writeln!(out, "nothing was changed")?;
     Ok(())
 }
 
-fn remove(open: &Opened, line: &Line, yes: bool, out: &mut dyn Write) -> Result<(), CliError> {
+fn remove(ctx: &Context, open: &Opened, line: &Line, yes: bool, out: &mut dyn Write) -> Result<(), CliError> {
     let waiting = crate::queue::count(&open.db, line.id)? + crate::outbox::count(&open.db, line.id)?;
+    let waiting_in_words = many(waiting, "waiting message");
     if !yes {
         return Err(CliError::Refused(format!(
-            "line {} would end and {waiting} waiting messages become dead letters; say --yes to remove it",
+            "line {} would end and {waiting_in_words} become dead letters without a way back; say --yes to remove it",
             line.id
         )));
     }
     registry::remove(&open.writer, WAIT, line.id, "command line")?;
-    writeln!(out, "removed line {}; {waiting} messages became dead letters", line.id)?;
-    Ok(())
+    let words = format!("removed line {}; {waiting_in_words} became dead letters", line.id);
+    output::result(ctx, &json!({"removed": line.id.0, "dead_letters": waiting}), &words, out)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::Context;
 use super::exit::CliError;
 use crate::secret::Secret;
 
@@ -43,6 +44,16 @@ pub(crate) fn array(
         before = ",";
     }
     writeln!(out, "{}", if before == "[" { "[]" } else { "\n]" })?;
+    Ok(())
+}
+
+/// Writes what a command has done: the document with `--json`, else the sentence.
+pub(crate) fn result(ctx: &Context, document: &Value, words: &str, out: &mut dyn Write) -> Result<(), CliError> {
+    if ctx.global.json {
+        json(out, document)?;
+    } else {
+        writeln!(out, "{words}")?;
+    }
     Ok(())
 }
 

@@ -135,10 +135,10 @@ pub(crate) fn run(ctx: &Context, args: &PortalArgs, out: &mut dyn Write) -> Resu
         PortalCommand::Add(args) => add(ctx, &open, args, out)?,
         PortalCommand::List => list(ctx, &open, out)?,
         PortalCommand::Show { name } => show(ctx, &open, &open.portal(name)?, out)?,
-        PortalCommand::Test { name } => test(&open, &open.portal(name)?, out)?,
+        PortalCommand::Test { name } => test(ctx, &open, &open.portal(name)?, out)?,
         PortalCommand::Move(args) => move_to(ctx, &open, args, out)?,
         PortalCommand::Set(args) => set(ctx, &open, args, out)?,
-        PortalCommand::Remove { name, yes } => remove(&open, &open.portal(name)?, *yes, out)?,
+        PortalCommand::Remove { name, yes } => remove(ctx, &open, &open.portal(name)?, *yes, out)?,
     }
     Ok(ExitCode::Done)
 }
@@ -239,7 +239,7 @@ fn show(ctx: &Context, open: &Opened, portal: &Portal, out: &mut dyn Write) -> R
     Ok(())
 }
 
-fn test(open: &Opened, portal: &Portal, out: &mut dyn Write) -> Result<(), CliError> {
+fn test(ctx: &Context, open: &Opened, portal: &Portal, out: &mut dyn Write) -> Result<(), CliError> {
     let Some(protocol) = protocol(&portal.protocol) else {
         return Err(CliError::Failed(format!("this version does not speak `{}`", portal.protocol)));
     };
@@ -249,16 +249,17 @@ fn test(open: &Opened, portal: &Portal, out: &mut dyn Write) -> Result<(), CliEr
     protocol
         .test(open.net.as_ref(), portal, connector, line.map_or("0", |line| line.line.as_str()))
         .map_err(|error| CliError::Failed(format!("portal `{}`: {error}", portal.name)))?;
-    writeln!(out, "portal `{}` answered and its key is right", portal.name)?;
-    Ok(())
+    let words = format!("portal `{}` answered and its key is right", portal.name);
+    output::result(ctx, &json!({"ok": true, "portal": portal.name}), &words, out)
 }
 
 fn move_to(ctx: &Context, open: &Opened, args: &MoveArgs, out: &mut dyn Write) -> Result<(), CliError> {
     let portal = open.portal(&args.name)?;
     let url = base_url(&args.url)?;
     if args.dry_run {
-        writeln!(out, "`{}` would move from {} to {url}; nothing was changed", portal.name, portal.url)?;
-        return Ok(());
+        let words = format!("`{}` would move from {} to {url}; nothing was changed", portal.name, portal.url);
+        let document = json!({"dry_run": true, "portal": portal.name, "from": portal.url, "to": url});
+        return output::result(ctx, &document, &words, out);
     }
     let (id, to) = (portal.id, url.clone());
     open.write(move |tx| {
@@ -297,7 +298,7 @@ fn set(ctx: &Context, open: &Opened, args: &SetArgs, out: &mut dyn Write) -> Res
     Ok(())
 }
 
-fn remove(open: &Opened, portal: &Portal, yes: bool, out: &mut dyn Write) -> Result<(), CliError> {
+fn remove(ctx: &Context, open: &Opened, portal: &Portal, yes: bool, out: &mut dyn Write) -> Result<(), CliError> {
     let lines = directory::lines_of_portal(&open.db, portal.id)?;
     let mut waiting = 0;
     for line in &lines {
@@ -310,14 +311,16 @@ fn remove(open: &Opened, portal: &Portal, yes: bool, out: &mut dyn Write) -> Res
             lines.len()
         )));
     }
-    for line in lines {
-        registry::remove(&open.writer, WAIT, line.id, "command line")?;
+    let ids: Vec<_> = lines.iter().map(|line| line.id).collect();
+    for line in &ids {
+        registry::remove(&open.writer, WAIT, *line, "command line")?;
     }
-    let (id, name) = (portal.id, portal.name.clone());
+    let (id, name, ended) = (portal.id, portal.name.clone(), ids.len());
     open.write(move |tx| {
         directory::remove_portal(tx.db(), id)?;
         directory::journal(tx, "command line", "portal removed", None, &name)
     })?;
-    writeln!(out, "removed `{}`; {waiting} messages became dead letters", portal.name)?;
-    Ok(())
+    let words = format!("removed `{}`; {waiting} messages became dead letters", portal.name);
+    let document = json!({"removed": portal.name, "lines": ended, "dead_letters": waiting});
+    output::result(ctx, &document, &words, out)
 }

@@ -61,12 +61,13 @@ pub(crate) fn run(ctx: &Context, args: &ScheduleArgs, out: &mut dyn Write) -> Re
         return Ok(ExitCode::Done);
     }
     let row = |attempt: &Attempt| {
-        let at = first.plus(attempt.after).rfc3339();
+        let at = first.plus(attempt.after).stamp();
         vec![attempt.number.to_string(), span(attempt.after), at, span(attempt.block)]
     };
-    output::table(out, &["attempt", "after", "at", "then blocked"], &attempts.iter().map(row).collect::<Vec<_>>())?;
+    let rows: Vec<_> = attempts.iter().map(row).collect();
+    output::table(out, &["attempt", "after", "at (UTC)", "then blocked"], &rows)?;
     let total: Duration = config.retry.blocks.iter().sum();
-    writeln!(out, "\n{} after the first attempt, at {},", span(total), first.plus(total).rfc3339())?;
+    writeln!(out, "\n{} after the first attempt, at {} UTC,", span(total), first.plus(total).stamp())?;
     writeln!(out, "what still waits for the line becomes dead letters")?;
     Ok(ExitCode::Done)
 }

@@ -2,6 +2,7 @@
 //! [`Tx`] and changes the counters with the rows (promise 4).
 
 pub mod body;
+mod list;
 
 use rusqlite::{Connection, OptionalExtension, Result, named_params};
 use sha2::{Digest, Sha256};
@@ -13,6 +14,8 @@ use crate::message::{Outgoing, OutgoingKind};
 use crate::queue::first_time;
 use crate::store::counters::{Counter, Direction};
 use crate::store::{Tx, deliveries};
+
+pub use list::{Listed, by_id, list, stored};
 
 /// One chat of one line: its messages leave one after another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -252,15 +252,23 @@ impl Listed {
 const LIST: &str = "
     select id, line_id, connector, command, chat, message, files, body, accepted_at, attempts
       from queue
-     where :line is null or line_id = :line
+     where id > :after
      order by id
      limit :limit";
 
 /// The oldest rows of one line, or of all.
 pub fn list(db: &Connection, line: Option<LineId>, limit: usize) -> Result<Vec<Listed>> {
+    list_behind(db, line, MessageId(0), limit)
+}
+
+/// The same, behind the id `after`.
+pub fn list_behind(db: &Connection, line: Option<LineId>, after: MessageId, limit: usize) -> Result<Vec<Listed>> {
+    if let Some(line) = line {
+        return Ok(head(db, line, after, limit)?.into_iter().map(|row| Listed { line, row }).collect());
+    }
     db.prepare_cached(LIST)?
         .query_map(
-            named_params! {":line": line.map(|line| line.0), ":limit": i64::try_from(limit).unwrap_or(i64::MAX)},
+            named_params! {":after": after.0, ":limit": i64::try_from(limit).unwrap_or(i64::MAX)},
             Listed::from_row,
         )?
         .collect()

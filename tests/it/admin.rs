@@ -77,7 +77,7 @@ fn a_running_server_notices_what_the_commands_change() {
     assert_eq!((shown["attempts"].as_i64(), shown["queued"].as_i64()), (Some(1), Some(3)), "{shown}");
     assert!(shown["last_error"].as_str().unwrap().contains("502"), "{shown}");
     let words = place.run(&["line", "show", &line]);
-    assert!(words.contains("blocked until") && words.contains("trunkline portal test office"), "{words}");
+    assert!(words.contains("waits until") && words.contains("  try: trunkline portal test office\n"), "{words}");
 
     let queue = place.json(&["queue", "list", "--line", &line]);
     assert_eq!(queue.as_array().unwrap().len(), 3);
@@ -101,4 +101,76 @@ fn a_running_server_notices_what_the_commands_change() {
     place.run(&["line", "remove", &line, "--yes"]);
     let gone = Client::connect(&server.public).unwrap().post_json(&path, &activity("mark-9")).unwrap();
     assert_eq!(gone.status, 404);
+}
+
+/// What an operator sends waits for a channel that can't be reached; it can be looked at and dropped, and the operator
+/// is told.
+#[test]
+fn operators_messages_are_listed_shown_and_dropped_too() {
+    use trunkline::portals::boxed::php::Value;
+    use trunkline::portals::boxed::portal_side::Identity;
+
+    let ear = Ear::start();
+    let place = Place::new(OFF);
+    let (line, hash) = place.connect("office", &ear.url, APP);
+    let server = place.serve();
+    let path = format!("/imwebhook/?hash={hash}");
+    assert_eq!(Client::connect(&server.public).unwrap().post_json(&path, &activity("mark-1")).unwrap().status, 200);
+    let portal = Identity::new(crate::support::program::LICENCE_KEY, &ear.url, "20.0.75");
+    let message = Value::map([
+        ("im", Value::map([("chat_id", Value::Int(113)), ("message_id", Value::Int(2196))])),
+        ("message", Value::map([("user_id", Value::Int(1)), ("text", Value::text("MARK-WORDS"))])),
+        ("chat", Value::map([("id", Value::text("conversation-1"))])),
+    ]);
+    let body = portal.command("sendMessage", "botframework.webchat", Some("7"), vec![Value::list([message])]);
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let answer = Client::connect(&server.public)
+        .unwrap()
+        .request("POST", "/imwebhook/portal.php", form, body.as_bytes())
+        .unwrap();
+    assert_eq!(answer.json()["OK"], true, "{}", answer.text());
+
+    let waiting = || place.json(&["queue", "list", "--out"]);
+    until("the first try", Duration::from_secs(10), || waiting()[0]["attempts"].as_i64() == Some(1));
+    let entry = waiting()[0].clone();
+    let line = line.to_string();
+    assert_eq!((entry["message"].as_str(), entry["kind"].as_str()), (Some("2196"), Some("send")), "{entry}");
+    assert_eq!(place.json(&["queue", "list", "--out", "--line", &line]), serde_json::json!([entry]));
+    let id = entry["id"].to_string();
+    let shown = place.run(&["queue", "show", &id, "--out"]);
+    assert!(shown.contains("for the channel") && shown.contains("not before") && !shown.contains("MARK"), "{shown}");
+    let words = place.run(&["line", "show", &line]);
+    assert!(words.contains("1 message waits for the channel, since"), "{words}");
+    let traced = place.json(&["trace", &id, "--out"]);
+    assert_eq!((traced["state"].as_str(), traced["message"].as_str()), (Some("waiting"), Some("2196")), "{traced}");
+
+    assert_eq!(code(&place, &["queue", "drop", &id, "--out"]).0, 4);
+    assert_eq!(place.json(&["queue", "drop", &id, "--out", "--yes"])["dropped"], true);
+    assert_eq!(waiting(), serde_json::json!([]));
+    let letter = place.json(&["dead", "list"])[0].clone();
+    assert_eq!((letter["direction"].as_str(), letter["reason"].as_str()), (Some("out"), Some("dropped")), "{letter}");
+    until("the operator is told", Duration::from_secs(10), || {
+        ear.heard.lock().unwrap().iter().any(|data| data.contains("dropped by the administrator"))
+    });
+    assert_eq!(server.metric("trunkline_accounting_difference"), 0.0);
+}
+
+#[test]
+fn a_takeover_is_told_beforehand() {
+    let place = Place::new(OFF);
+    let (line, _) = place.connect("office", "http://127.0.0.1:9", APP);
+    let app = format!("app_id={APP}");
+    let target = ["line", "takeover", "--portal", "office", "--connector", "botframework", "--line", "8", "--dry-run"];
+    let with = |more: &[&str]| code(&place, &[&target[..], more].concat());
+    let (exit, words) = with(&["--set", &app]);
+    assert!(
+        exit == 0 && words.contains(&format!("the connection of line {line} (portal `office`) would end")),
+        "{words}"
+    );
+    assert!(words.ends_with("nothing was changed\n"), "{words}");
+    let (exit, words) = with(&["--set", "app_id=99999999-2222-3333-4444-555555555555"]);
+    assert!(exit == 0 && words.contains("nobody's connection would end"), "{words}");
+    let (exit, words) = with(&[]);
+    assert!(exit == 2 && words.contains("app_id"), "{exit} {words}");
+    assert_eq!(place.json(&["line", "list"]).as_array().unwrap().len(), 1);
 }
