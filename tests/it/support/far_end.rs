@@ -33,9 +33,14 @@ impl FarEnd {
         far_end
     }
 
-    /// Nobody is being answered at the moment.
+    /// Nobody is being answered at the moment, nor waits to be: connections are taken in their order, so that the end of
+    /// one of our own means that every earlier one has been taken.
     pub fn is_quiet(&self) -> bool {
-        self.open.load(Ordering::SeqCst) == 0
+        let own = TcpStream::connect(self.url.trim_start_matches("http://")).and_then(|mut stream| {
+            stream.shutdown(std::net::Shutdown::Write)?;
+            stream.read(&mut [0])
+        });
+        own.is_ok() && self.open.load(Ordering::SeqCst) == 0
     }
 }
 
@@ -45,7 +50,9 @@ fn serve(stream: TcpStream, answer: &impl Fn(&[u8]) -> Option<Vec<u8>>) -> Optio
     let mut line = String::from("-");
     while !line.trim().is_empty() {
         line.clear();
-        reader.read_line(&mut line).ok()?;
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
         if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
             length = value.trim().parse().ok()?;
         }
