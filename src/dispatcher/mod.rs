@@ -127,7 +127,7 @@ impl std::fmt::Debug for Dispatcher {
 impl Dispatcher {
     /// Opens a reader, starts the workers and looks for lanes that wait.
     pub fn new(parts: Parts, options: Options, bell: Bell, events: Receiver<Event>) -> Result<Self, StoreError> {
-        let pool = Pool::start(options.workers, &parts.store, &bell.0)?;
+        let pool = Pool::start(options.workers, &parts.store, &parts.clock, &bell.0)?;
         let mut dispatcher = Self {
             db: parts.store.reading()?,
             writer: parts.writer,

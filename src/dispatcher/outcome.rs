@@ -12,6 +12,7 @@ use crate::message::{Body, Notice, Outgoing, OutgoingKind, Progress};
 use crate::outbox::{self, Waiting, body};
 use crate::queue::{self, dead};
 use crate::records::{LineState, Settings};
+use crate::store::attempts::{self, Attempt};
 use crate::store::counters::{Counter, Direction};
 use crate::store::{StoreError, Tx, directory};
 
@@ -23,6 +24,8 @@ const WAIT_MAX: Duration = Duration::from_mins(10);
 const WAIT_MIN: Duration = Duration::from_secs(1);
 /// Tries of one call with unknown outcome (`botframework.md` §4.2: "a few times"); each may have shown the message.
 const UNKNOWN_MAX: u32 = 4;
+/// Failed tries kept for each line.
+const ATTEMPTS_KEPT: i64 = 50;
 
 /// What becomes of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +54,8 @@ pub struct Outcome {
     pub(super) verdict: Verdict,
     /// With which the channel was called.
     pub(super) settings: Option<Arc<Settings>>,
+    /// What the call complained of, and how long it took.
+    pub(super) failed: Option<(String, Duration)>,
 }
 
 /// What writing an outcome has come to.
@@ -66,7 +71,7 @@ impl Outcome {
     /// A verdict about a message that nobody was called for.
     pub(super) fn judged(waiting: &Waiting, message: Option<Outgoing>, verdict: Verdict) -> Self {
         let progress = body::decode_progress(&waiting.progress);
-        Self { id: waiting.id, message, unknown: progress.unknown, progress, verdict, settings: None }
+        Self { id: waiting.id, message, unknown: progress.unknown, progress, verdict, settings: None, failed: None }
     }
 
     /// What the channel's word means.
@@ -77,7 +82,9 @@ impl Outcome {
         mut progress: Progress,
         settings: Arc<Settings>,
         result: Result<Step, SendError>,
+        took: Duration,
     ) -> Self {
+        let failed = result.as_ref().err().map(|error| (why(error).to_owned(), took));
         let unknown = body::decode_progress(&waiting.progress).unknown;
         let verdict = match result {
             Ok(Step::Done) => Verdict::Settle,
@@ -103,7 +110,13 @@ impl Outcome {
         if let Verdict::GiveUp { why, .. } = &verdict {
             log::warn!(line:% = line, message:% = waiting.id, error = why.as_str(); "a message to the channel is given up");
         }
-        Self { id: waiting.id, message: Some(message), progress, unknown, verdict, settings: Some(settings) }
+        Self { id: waiting.id, message: Some(message), progress, unknown, verdict, settings: Some(settings), failed }
+    }
+}
+
+fn why(error: &SendError) -> &str {
+    match error {
+        SendError::Permanent { why, .. } | SendError::Retry { why, .. } | SendError::Auth { why } => why,
     }
 }
 
@@ -220,6 +233,9 @@ impl Dispatcher {
 
 /// Writes one outcome. The row may be gone: its line was removed or taken over meanwhile.
 fn apply(tx: &mut Tx<'_>, lane: &Lane, outcome: &Outcome) -> rusqlite::Result<Fate> {
+    if let Some((why, took)) = &outcome.failed {
+        note_failure(tx, lane, outcome.id, why, *took)?;
+    }
     match &outcome.verdict {
         Verdict::Settle => settle(tx, lane, outcome)?,
         Verdict::Note => put_off(tx, outcome, Duration::ZERO, false)?,
@@ -231,6 +247,20 @@ fn apply(tx: &mut Tx<'_>, lane: &Lane, outcome: &Outcome) -> rusqlite::Result<Fa
         }
     }
     Ok(Fate::Next)
+}
+
+/// For `line show` and `trace`: what the call complained of.
+fn note_failure(tx: &Tx<'_>, lane: &Lane, id: MessageId, why: &str, took: Duration) -> rusqlite::Result<()> {
+    outbox::note_error(tx, id, why)?;
+    let attempt = Attempt {
+        line: lane.line,
+        direction: Direction::Out,
+        millis: i64::try_from(took.as_millis()).unwrap_or(i64::MAX),
+        messages: 1,
+        range: Some((id, id)),
+        outcome: why,
+    };
+    attempts::note(tx, &attempt, ATTEMPTS_KEPT)
 }
 
 /// The channel has the message: the row leaves, and the portal learns the external ids.

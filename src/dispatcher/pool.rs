@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use super::Event;
 use super::outcome::Outcome;
 use crate::channels::{Connector, SendError, Step};
+use crate::clock::Clock;
 use crate::fault;
 use crate::message::{Outgoing, OutgoingKind, Progress};
 use crate::outbox::{Lane, Waiting};
@@ -37,15 +38,21 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn start(workers: usize, store: &Store, events: &Sender<Event>) -> Result<Self, StoreError> {
+    pub(super) fn start(
+        workers: usize,
+        store: &Store,
+        clock: &Arc<dyn Clock>,
+        events: &Sender<Event>,
+    ) -> Result<Self, StoreError> {
         let (jobs, queue) = bounded::<Job>(workers);
         let mut threads = Vec::with_capacity(workers);
         for number in 0..workers {
-            let (db, queue, events) = (store.reading()?, queue.clone(), events.clone());
+            let (db, clock) = (store.reading()?, Arc::clone(clock));
+            let (queue, events) = (queue.clone(), events.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("channel-{number}"))
                 .stack_size(512 * 1024)
-                .spawn(move || work(&db, &queue, &events))
+                .spawn(move || work(&db, clock.as_ref(), &queue, &events))
                 .map_err(|why| StoreError::Folder { path: "channel workers".into(), why })?;
             threads.push(thread);
         }
@@ -70,15 +77,17 @@ impl Pool {
     }
 }
 
-fn work(db: &Connection, queue: &Receiver<Job>, events: &Sender<Event>) {
+fn work(db: &Connection, clock: &dyn Clock, queue: &Receiver<Job>, events: &Sender<Event>) {
     for mut job in queue {
         fault::point("before send");
+        let began = clock.ticks();
         let result = catch_unwind(AssertUnwindSafe(|| send(db, &mut job))).unwrap_or_else(|_| {
             Err(SendError::Retry { why: "internal error while sending".into(), after: None, ambiguous: true })
         });
         fault::point("after send");
         let Job { lane, waiting, message, progress, settings, .. } = job;
-        let outcome = Outcome::called(lane.line, &waiting, message, progress, settings, result);
+        let took = clock.ticks().saturating_sub(began);
+        let outcome = Outcome::called(lane.line, &waiting, message, progress, settings, result, took);
         if events.send(Event::Done(lane, Box::new(outcome))).is_err() {
             return;
         }

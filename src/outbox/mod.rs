@@ -137,6 +137,14 @@ pub fn postpone(tx: &Tx<'_>, id: MessageId, due: UnixMillis, spent: bool, progre
         .map(drop)
 }
 
+/// Keeps what the last try came to.
+pub fn note_error(tx: &Tx<'_>, id: MessageId, error: &str) -> Result<()> {
+    tx.db()
+        .prepare_cached("update outbox set last_error = :error where id = :id")?
+        .execute(named_params! {":error": error, ":id": id.0})
+        .map(drop)
+}
+
 /// Messages that wait for one line's channel.
 pub fn count(db: &Connection, line: LineId) -> Result<i64> {
     db.prepare_cached("select count(*) from outbox where line_id = :line")?

@@ -143,6 +143,10 @@ fn operators_messages_are_listed_shown_and_dropped_too() {
     assert!(words.contains("1 message waits for the channel, since"), "{words}");
     let traced = place.json(&["trace", &id, "--out"]);
     assert_eq!((traced["state"].as_str(), traced["message"].as_str()), (Some("waiting"), Some("2196")), "{traced}");
+    // Why it waits is told everywhere.
+    let why = entry["last_error"].as_str().unwrap();
+    assert_eq!(traced["attempts"][0]["outcome"], why, "{traced}");
+    assert!(shown.contains(why) && words.contains(why) && words.contains("channel  1"), "{words}");
 
     assert_eq!(code(&place, &["queue", "drop", &id, "--out"]).0, 4);
     assert_eq!(place.json(&["queue", "drop", &id, "--out", "--yes"])["dropped"], true);
