@@ -17,6 +17,12 @@ impl UnixMillis {
         Self(self.0.saturating_add(i64::try_from(after.as_millis()).unwrap_or(i64::MAX)))
     }
 
+    /// The same moment after the clock was set by so much.
+    #[must_use]
+    pub fn shifted(self, millis: i64) -> Self {
+        Self(self.0.saturating_add(millis))
+    }
+
     /// How long it is from `earlier` until this moment; zero when `earlier` lies in the future.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -113,33 +119,74 @@ impl Clock for SystemClock {
 
 /// A clock that stands still until it is told to move. For tests and for `simulate`.
 #[derive(Debug)]
-pub struct ManualClock(AtomicI64);
+pub struct ManualClock {
+    now: AtomicI64,
+    /// How much of it was set and has not passed.
+    set_by: AtomicI64,
+}
 
 impl ManualClock {
     /// A clock that shows `at`.
     pub fn at(at: UnixMillis) -> Self {
-        Self(AtomicI64::new(at.0))
+        Self { now: AtomicI64::new(at.0), set_by: AtomicI64::new(0) }
     }
 
     /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
-        self.0.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
+        self.now.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
     }
 
-    /// Sets the clock, also backwards.
+    /// Moves the clock to a moment, also backwards.
     pub fn set(&self, to: UnixMillis) {
-        self.0.store(to.0, Ordering::SeqCst);
+        self.now.store(to.0, Ordering::SeqCst);
+    }
+
+    /// Sets the wall clock as an administrator or a time server does: no time passes.
+    pub fn jump(&self, millis: i64) {
+        self.now.fetch_add(millis, Ordering::SeqCst);
+        self.set_by.fetch_add(millis, Ordering::SeqCst);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> UnixMillis {
-        UnixMillis(self.0.load(Ordering::SeqCst))
+        UnixMillis(self.now.load(Ordering::SeqCst))
     }
 
     fn ticks(&self) -> Duration {
-        Duration::from_millis(u64::try_from(self.now().0).unwrap_or(0))
+        let passed = self.now().0.saturating_sub(self.set_by.load(Ordering::SeqCst));
+        Duration::from_millis(u64::try_from(passed).unwrap_or(0))
     }
+}
+
+/// What a clock may gain or lose on its own between two looks: time servers slew it.
+const SLEW_MAX_MILLIS: i64 = 10_000;
+
+/// Notices that the wall clock was set while the process ran, or that the machine slept: then what was noted by the old
+/// time means something else.
+#[derive(Debug)]
+pub struct JumpWatch {
+    /// The wall clock's lead over the ticks at the last look.
+    lead: i64,
+}
+
+impl JumpWatch {
+    /// From now on.
+    pub fn new(clock: &dyn Clock) -> Self {
+        Self { lead: lead(clock) }
+    }
+
+    /// By how many milliseconds the clock was set since the last look.
+    pub fn look(&mut self, clock: &dyn Clock) -> Option<i64> {
+        let lead = lead(clock);
+        let by = lead.saturating_sub(self.lead);
+        self.lead = lead;
+        (by.abs() > SLEW_MAX_MILLIS).then_some(by)
+    }
+}
+
+fn lead(clock: &dyn Clock) -> i64 {
+    clock.now().0.saturating_sub(i64::try_from(clock.ticks().as_millis()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]
@@ -162,6 +209,21 @@ mod tests {
         }
         assert_eq!(now.stamp(), "2026-09-21 14:13:20");
         assert_eq!(UnixMillis(i64::MAX).stamp(), "out of range");
+    }
+
+    #[test]
+    fn a_clock_that_was_set_is_noticed_once_and_time_that_passes_never() {
+        let clock = ManualClock::at(UnixMillis(1_500_000_000_000));
+        let mut watch = JumpWatch::new(&clock);
+        clock.advance(Duration::from_hours(24));
+        assert_eq!(watch.look(&clock), None);
+        clock.jump(-86_400_000);
+        assert_eq!(watch.look(&clock), Some(-86_400_000));
+        assert_eq!(watch.look(&clock), None);
+        clock.jump(9_000);
+        assert_eq!(watch.look(&clock), None, "slewed");
+        clock.jump(3_600_000);
+        assert_eq!(watch.look(&clock), Some(3_600_000));
     }
 
     /// Promise 11.

@@ -19,7 +19,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use rusqlite::Connection;
 
 use crate::channels::Factory;
-use crate::clock::{Clock, UnixMillis};
+use crate::clock::{Clock, JumpWatch, UnixMillis};
 use crate::ids::LineId;
 use crate::outbox::{self, Lane};
 use crate::records::LineState;
@@ -115,6 +115,7 @@ pub struct Dispatcher {
     paces: Paces,
     ready: VecDeque<Lane>,
     timers: BinaryHeap<Reverse<(UnixMillis, LineId, String)>>,
+    jumps: JumpWatch,
     stopping: bool,
 }
 
@@ -128,6 +129,7 @@ impl Dispatcher {
     /// Opens a reader, starts the workers and looks for lanes that wait.
     pub fn new(parts: Parts, options: Options, bell: Bell, events: Receiver<Event>) -> Result<Self, StoreError> {
         let pool = Pool::start(options.workers, &parts.store, &parts.clock, &bell.0)?;
+        let jumps = JumpWatch::new(parts.clock.as_ref());
         let mut dispatcher = Self {
             db: parts.store.reading()?,
             writer: parts.writer,
@@ -143,6 +145,7 @@ impl Dispatcher {
             paces: Paces::default(),
             ready: VecDeque::new(),
             timers: BinaryHeap::new(),
+            jumps,
             stopping: false,
         };
         dispatcher.rescan()?;
@@ -171,8 +174,22 @@ impl Dispatcher {
         Ok(())
     }
 
+    /// The clock was set, or the machine slept: what waits does so for as long as it was meant to. What was sent before
+    /// counts for no pace any more.
+    fn watch_clock(&mut self) {
+        let Some(millis) = self.jumps.look(self.clock.as_ref()) else { return };
+        for due in self.lanes.values_mut().filter_map(|task| task.due.as_mut()) {
+            *due = due.shifted(millis);
+        }
+        let shifted =
+            |Reverse((at, line, chat)): Reverse<(UnixMillis, _, _)>| Reverse((at.shifted(millis), line, chat));
+        self.timers = self.timers.drain().map(shifted).collect();
+        self.paces = Paces::default();
+    }
+
     /// Handles what waits, fires due timers, hands out messages. Does not wait.
     pub fn step(&mut self) -> Result<(), StoreError> {
+        self.watch_clock();
         while let Ok(event) = self.events.try_recv() {
             self.handle(event)?;
         }
@@ -191,6 +208,7 @@ impl Dispatcher {
     }
 
     fn handle(&mut self, event: Event) -> Result<(), StoreError> {
+        self.watch_clock();
         match event {
             Event::Wake(lane) => self.wake(&lane),
             Event::Done(lane, outcome) => self.done(&lane, *outcome),

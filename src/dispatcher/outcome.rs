@@ -97,7 +97,7 @@ impl Outcome {
             Err(SendError::Retry { why, ambiguous: true, .. }) if progress.unknown + 1 >= UNKNOWN_MAX => {
                 progress.unknown += 1;
                 let why = with_rest(&why, &progress);
-                Verdict::GiveUp { reason: dead::Reason::Permanent, code: "OUTCOME_UNKNOWN", why }
+                Verdict::GiveUp { reason: dead::Reason::UnknownOutcome, code: "OUTCOME_UNKNOWN", why }
             }
             Err(SendError::Retry { why, after, ambiguous }) => {
                 log::warn!(line:% = line, message:% = waiting.id, error = why.as_str(); "the channel did not take a message; it is tried again");

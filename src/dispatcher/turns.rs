@@ -109,7 +109,9 @@ impl Dispatcher {
         }
         let (id, limits) = (message.connector.as_str(), line.connector.pace(&message.connector));
         let paced = self.paces.free_at(lane, id, limits, now);
-        let due = waiting.due_at.max(paced);
+        // A lane that has waited so long goes, whatever the clock was set to meanwhile.
+        let waited = self.lanes.get(lane).is_some_and(|task| task.due.is_some());
+        let due = waiting.due(now).filter(|_| !waited).map_or(paced, |due| due.max(paced));
         if due > now {
             self.wait_until(lane, due.min(end));
             return Ok(());

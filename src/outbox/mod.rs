@@ -43,6 +43,14 @@ pub struct Waiting {
     pub due_at: UnixMillis,
 }
 
+impl Waiting {
+    /// Until when it still has to wait; nothing when its time has come. One that was accepted in the future is due: the
+    /// clock was set back while the server was off, and what was noted by the old time means nothing.
+    pub fn due(&self, now: UnixMillis) -> Option<UnixMillis> {
+        (self.due_at > now && self.accepted_at <= now).then_some(self.due_at)
+    }
+}
+
 /// What tells a portal's repeat from a new command; `None` where a repeat can't be told (edits: the same text may come
 /// again with good reason, and applying it twice changes nothing).
 fn event_key(message: &Outgoing) -> Option<String> {
@@ -149,4 +157,26 @@ pub fn note_error(tx: &Tx<'_>, id: MessageId, error: &str) -> Result<()> {
 pub fn count(db: &Connection, line: LineId) -> Result<i64> {
     db.prepare_cached("select count(*) from outbox where line_id = :line")?
         .query_row(named_params! {":line": line.0}, |row| row.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_waits_as_long_as_it_was_put_off_unless_the_clock_was_set_back() {
+        let at = |secs: i64| UnixMillis(1_500_000_000_000 + secs * 1000);
+        let waiting = |due_at| Waiting {
+            id: MessageId(1),
+            body: vec![],
+            progress: String::new(),
+            accepted_at: at(0),
+            attempts: 1,
+            due_at,
+        };
+        assert_eq!(waiting(at(8)).due(at(2)), Some(at(8)));
+        assert_eq!(waiting(at(8)).due(at(8)), None);
+        assert_eq!(waiting(at(0)).due(at(-86_400)), None, "never put off");
+        assert_eq!(waiting(at(8)).due(at(-86_400)), None, "accepted tomorrow");
+    }
 }

@@ -24,6 +24,9 @@ pub struct Schedule(Vec<Duration>);
 /// A portal that asks to come again at once is not taken at its word.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 
+/// Time for one more attempt when the schedule has ended unseen. A running server acts at its end within milliseconds.
+const LAST_CALL: Duration = Duration::from_mins(1);
+
 /// The default waits in microseconds: 42.1875 s twice, then doubling up to 12 h.
 const DEFAULT_MICROS: [u64; 12] = [
     42_187_500,
@@ -106,6 +109,28 @@ impl Schedule {
         Block { attempts, first_attempt_at, until, last: false }
     }
 
+    /// What a stored block, `first_attempt_at` and `blocked_until`, means at `now`, whatever the clock has done since it
+    /// was written. It lasts no longer than a block of its row of the table, and its day has begun by now: a clock that
+    /// was set back must not make them longer. A day that has ended unseen, because the server was off or the clock was
+    /// set forward, leaves time for one more attempt: nothing is given up that nobody has asked for.
+    pub fn mend(
+        &self,
+        attempts: u32,
+        stored: (Option<UnixMillis>, Option<UnixMillis>),
+        now: UnixMillis,
+    ) -> (Option<UnixMillis>, Option<UnixMillis>) {
+        // A pause that the portal asked for may be as long as the next block.
+        let longest = now.plus(self.wait(attempts.saturating_add(1)));
+        let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        // Latest begin at which the day is not long over.
+        let oldest = now.shifted(-millis(self.total()));
+        let first = stored.0.map(|first| {
+            let unseen = now.since(first.plus(self.total())) > LAST_CALL;
+            if unseen { oldest.plus(LAST_CALL) } else { first.min(now) }
+        });
+        (first, stored.1.map(|until| until.min(longest)))
+    }
+
     /// The line's time is over: the last block has ended.
     pub fn is_over(&self, first_attempt_at: Option<UnixMillis>, now: UnixMillis) -> bool {
         first_attempt_at.is_some_and(|first| now >= first.plus(self.total()))
@@ -146,6 +171,42 @@ mod tests {
         }
         assert!(block.last);
         assert_eq!(block.until.since(start), Duration::from_hours(24));
+    }
+
+    #[test]
+    fn a_stored_block_means_the_same_whatever_the_clock_did() {
+        let schedule = Schedule::default();
+        let (start, day) = (UnixMillis(1_500_000_000_000), Duration::from_hours(24));
+        for attempts in 1..=12 {
+            let mut before = (0, None);
+            let mut block = schedule.block(before, start, start);
+            while block.attempts < attempts {
+                before = (block.attempts, Some(block.first_attempt_at));
+                block = schedule.block(before, block.until, block.until);
+            }
+            let stored = (Some(block.first_attempt_at), Some(block.until));
+            let mend = |now| schedule.mend(attempts, stored, now);
+            let wait = schedule.wait(attempts);
+            let failed = UnixMillis(block.until.0 - i64::try_from(wait.as_millis()).unwrap());
+            for unchanged in
+                [failed, UnixMillis(block.until.0 - 1), block.until, start.plus(day), start.plus(day + LAST_CALL)]
+            {
+                assert_eq!(mend(unchanged), stored, "attempt {attempts}, seen at {unchanged:?}");
+            }
+            // Set back by a day: neither for ever nor gone.
+            let back = UnixMillis(failed.0 - 86_400_000);
+            let (first, until) = mend(back);
+            assert_eq!(first, Some(back.min(start)));
+            assert!(until > Some(back) && until <= Some(back.plus(schedule.wait(attempts + 1))), "attempt {attempts}");
+            // Set forward, or off, by a day and more: one more attempt, and then the end.
+            let late = start.plus(day * 3);
+            let (first, until) = mend(late);
+            assert!(until <= Some(late) && !schedule.is_over(first, late), "attempt {attempts}");
+            let failed = schedule.block((attempts, first), late, late.plus(Duration::from_secs(90)));
+            assert!(schedule.is_over(Some(failed.first_attempt_at), failed.until), "attempt {attempts}");
+            assert!(failed.until.since(late) <= LAST_CALL);
+        }
+        assert_eq!(schedule.mend(0, (None, None), start), (None, None));
     }
 
     #[test]

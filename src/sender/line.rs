@@ -219,6 +219,17 @@ impl LineTask {
         had
     }
 
+    /// The clock was set by so much: every moment noted here moves with it.
+    pub(super) fn shift(&mut self, millis: i64) {
+        let flight = self.flight.as_mut().map(|flight| [&mut flight.began, &mut flight.confirm_until]);
+        let expected = self.expected.as_mut().map(|(until, _)| until);
+        let record = [self.record.first_attempt_at.as_mut(), self.record.blocked_until.as_mut()];
+        let own = [Some(&mut self.ready_at), self.failed_at.as_mut(), self.lifted_at.as_mut(), expected];
+        for at in flight.into_iter().flatten().chain(record.into_iter().chain(own).flatten()) {
+            *at = at.shifted(millis);
+        }
+    }
+
     /// The portal said OK: its own confirmation of these messages should follow within `wait`.
     pub(super) fn expect_status(&mut self, flight: &Flight, now: UnixMillis, wait: Duration) -> Option<UnixMillis> {
         let names: Vec<_> = flight

@@ -12,6 +12,7 @@ mod outcome;
 pub mod packet;
 mod pool;
 mod portal;
+mod set_clock;
 mod trouble;
 
 use std::cmp::Reverse;
@@ -22,7 +23,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use rusqlite::Connection;
 
-use crate::clock::{Clock, UnixMillis};
+use crate::clock::{Clock, JumpWatch, UnixMillis};
 use crate::fault;
 use crate::ids::{LineId, MessageId, PortalId};
 use crate::metrics::Metrics;
@@ -82,6 +83,7 @@ pub struct SenderLoop {
     portals: HashMap<PortalId, PortalTask>,
     ready: VecDeque<LineId>,
     timers: BinaryHeap<Reverse<(UnixMillis, LineId)>>,
+    jumps: JumpWatch,
     stopping: bool,
 }
 
@@ -113,6 +115,7 @@ impl SenderLoop {
     pub fn new(parts: Parts, options: Options, bell: Bell, events: Receiver<Event>) -> Result<Self, StoreError> {
         let pool = Pool::start(options.workers, &parts.net, &parts.opener, &bell.0)
             .map_err(|why| StoreError::Folder { path: "delivery workers".into(), why })?;
+        let jumps = JumpWatch::new(parts.clock.as_ref());
         let mut sender = Self {
             db: parts.store.reading()?,
             writer: parts.writer,
@@ -126,6 +129,7 @@ impl SenderLoop {
             portals: HashMap::new(),
             ready: VecDeque::new(),
             timers: BinaryHeap::new(),
+            jumps,
             stopping: false,
         };
         sender.rescan()?;
@@ -159,6 +163,7 @@ impl SenderLoop {
     /// Handles every event that waits, fires due timers and hands out packets. Does not wait; tests drive the sender
     /// with it on a manual clock.
     pub fn step(&mut self) -> Result<(), StoreError> {
+        self.watch_clock();
         while let Ok(event) = self.events.try_recv() {
             self.handle(event)?;
         }
@@ -178,6 +183,7 @@ impl SenderLoop {
     }
 
     fn handle(&mut self, event: Event) -> Result<(), StoreError> {
+        self.watch_clock();
         match event {
             Event::Wake(line) => self.wake(line)?,
             Event::Done { line, result } => self.done(line, result),
@@ -220,12 +226,19 @@ impl SenderLoop {
             return Ok(true);
         }
         let Some(record) = directory::line_by_id(&self.db, id)? else { return Ok(false) };
+        let stored = record.blocked_until;
+        let record = self.mended(record);
+        let is_changed = record.blocked_until != stored;
         if !self.portals.contains_key(&record.portal) {
             let Some(portal) = directory::portal_by_id(&self.db, record.portal)? else { return Ok(false) };
             self.portals.insert(record.portal, PortalTask::new(portal));
         }
         self.watch_block(&record);
         self.lines.insert(id, LineTask::new(record));
+        if is_changed {
+            // What is shown elsewhere is what happens here.
+            self.save_block(id, Vec::new(), None);
+        }
         Ok(true)
     }
 
@@ -278,6 +291,8 @@ impl SenderLoop {
         }
         match directory::line_by_id(&self.db, id) {
             Ok(Some(record)) => {
+                let record = self.mended(record);
+                let Some(task) = self.lines.get_mut(&id) else { return };
                 (task.stale, task.emptied, task.record) = (false, false, record.clone());
                 self.watch_block(&record);
             }

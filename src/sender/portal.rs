@@ -55,6 +55,13 @@ impl PortalTask {
         self.in_flight < if self.down.is_some() { 1 } else { share }
     }
 
+    /// The clock was set by so much.
+    pub(super) fn shift(&mut self, millis: i64) {
+        if let Some(down) = &mut self.down {
+            down.at = down.at.shifted(millis);
+        }
+    }
+
     pub(super) fn found_up(&mut self) {
         self.down = None;
     }

@@ -23,6 +23,8 @@ mod blocks;
 mod model;
 // The outbox on a manual clock: order, waits, pace, unknown outcomes, broken lines.
 mod outbox;
+// The clock set back and forward, while the server runs and while it is off.
+mod clocks;
 // The house rules: imports, lengths, words.
 mod tidy;
 // The command line: help, exit codes, results of the commands that need no store.

@@ -445,7 +445,7 @@ fn unknown_outcomes_are_repeated_a_few_times_only() {
     house.pass(Duration::from_hours(1));
     assert_eq!(house.texts("c").len(), 4);
     let [(reason, why)] = &house.dead()[..] else { panic!("{:?}", house.dead()) };
-    assert!(reason == "permanent" && why.contains("4 tries") && why.contains("may have been delivered"), "{why}");
+    assert!(reason == "unknown_outcome" && why.contains("4 tries") && why.contains("may have been delivered"), "{why}");
     let [(code, told)] = &house.failures()[..] else { panic!("{:?}", house.failures()) };
     assert_eq!((code.as_str(), told), ("OUTCOME_UNKNOWN", why));
 
