@@ -156,6 +156,11 @@ impl Store {
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )?;
         db.busy_timeout(Duration::from_secs(5))?;
+        let pages: i64 = db.pragma_query_value(None, "page_count", |row| row.get(0))?;
+        if pages == 0 {
+            // Only an empty file can be told; before the journal's mode, which writes the first page.
+            db.pragma_update(None, "auto_vacuum", "incremental")?;
+        }
         let mode: String = db.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
         if mode != "wal" {
             return Err(StoreError::Journal(mode));

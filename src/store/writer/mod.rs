@@ -3,6 +3,7 @@
 //! No delay is added: an idle writer commits a single command at once.
 
 mod job;
+mod space;
 #[cfg(test)]
 mod tests;
 
@@ -296,7 +297,7 @@ impl Worker {
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => Next::Stop,
                 Err(RecvTimeoutError::Timeout) if !self.owed.is_empty() => self.group(None),
                 Err(RecvTimeoutError::Timeout) => {
-                    self.checkpoint();
+                    self.tidy_up();
                     Next::GoOn
                 }
             };
@@ -415,6 +416,19 @@ impl Worker {
             && let Err(error) = passive_checkpoint(&self.db)
         {
             log::warn!(error = words::of(&error).as_str(); "the checkpoint failed; the next one tries again");
+        }
+    }
+
+    /// An idle moment: the log goes into the file, free pages go back to the disk.
+    fn tidy_up(&mut self) {
+        if !self.dirty {
+            return;
+        }
+        self.checkpoint();
+        match space::give_back(&self.db, || !self.receiver.is_empty()) {
+            // What was given back stands in the log, for the next idle moment.
+            Ok(any) => self.dirty = any,
+            Err(error) => log::warn!(error = words::of(&error).as_str(); "free pages could not be given back"),
         }
     }
 }
