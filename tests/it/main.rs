@@ -25,6 +25,8 @@ mod model;
 mod outbox;
 // The clock set back and forward, while the server runs and while it is off.
 mod clocks;
+// Every statement finds its rows by an index.
+mod plans;
 // The house rules: imports, lengths, words.
 mod tidy;
 // The command line: help, exit codes, results of the commands that need no store.
