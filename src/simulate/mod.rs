@@ -137,22 +137,18 @@ impl Stage {
 
     /// A customer's message of the chat `c`, whose id, key and text are all `mark`; accepted at the clock's moment.
     pub fn push(&self, line: LineId, mark: &str) -> Result<(), SimulateError> {
-        let message = Incoming {
-            connector: CONNECTOR.into(),
-            kind: IncomingKind::Message,
-            key: Some(mark.to_owned()),
-            user: User { id: "u".into(), name: "Ann".into(), ..User::default() },
-            chat: Chat { id: "c".into(), ..Chat::default() },
-            message_id: mark.to_owned(),
-            date: Some(self.clock.now().secs()),
-            text: mark.to_owned(),
-            files: vec![],
-            attachments: vec![],
-            route: None,
-        };
-        let key = message.key.clone();
-        let body = Body::Message(Box::new(message));
-        self.writer.write(WAIT, move |tx| queue::push(tx, line, CONNECTOR, key.as_deref(), &body))?;
+        self.push_all(line, vec![(self.clock.now(), mark.to_owned())])
+    }
+
+    /// Several of them, each accepted at a moment of its own, in one commit.
+    pub fn push_all(&self, line: LineId, marks: Vec<(UnixMillis, String)>) -> Result<(), SimulateError> {
+        self.writer.write(WAIT, move |tx| {
+            for (at, mark) in &marks {
+                tx.now = *at;
+                queue::push(tx, line, CONNECTOR, Some(mark), &message(mark, *at))?;
+            }
+            Ok(())
+        })?;
         self.bell.wake(line);
         Ok(())
     }
@@ -195,6 +191,22 @@ impl Drop for Stage {
             thread.stop();
         }
     }
+}
+
+fn message(mark: &str, at: UnixMillis) -> Body {
+    Body::Message(Box::new(Incoming {
+        connector: CONNECTOR.into(),
+        kind: IncomingKind::Message,
+        key: Some(mark.to_owned()),
+        user: User { id: "u".into(), name: "Ann".into(), ..User::default() },
+        chat: Chat { id: "c".into(), ..Chat::default() },
+        message_id: mark.to_owned(),
+        date: Some(at.secs()),
+        text: mark.to_owned(),
+        files: vec![],
+        attachments: vec![],
+        route: None,
+    }))
 }
 
 fn boxed_portal(host: &str) -> NewPortal {

@@ -34,6 +34,19 @@ pub struct Outage {
     pub messages_per_hour: u64,
 }
 
+impl Outage {
+    /// When each message comes in, and its name; at least one does.
+    fn arrivals(self, start: UnixMillis) -> impl Iterator<Item = (UnixMillis, String)> {
+        let hour = 3_600_000_u128;
+        let messages = self.lasts.as_millis() * u128::from(self.messages_per_hour) / hour;
+        (0..messages.max(1)).map(move |number| {
+            let after = number * hour / u128::from(self.messages_per_hour.max(1));
+            let at = start.plus(Duration::from_millis(u64::try_from(after).unwrap_or(u64::MAX)));
+            (at, format!("message {number}"))
+        })
+    }
+}
+
 /// What happened at one moment of the outage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Happened {
@@ -86,19 +99,25 @@ pub fn play(start: UnixMillis, outage: Outage, options: sender::Options) -> Resu
     portal.0.store(true, Ordering::SeqCst);
     let mut stage = Stage::new(start, portal.clone(), options)?;
     let line = stage.line("portal.test", "1", "23.100.0")?;
-    let mut watch = Watch { db: stage.store.reading()?, line, before: (0, None), dead: 0, entries: Vec::new() };
+    let db = stage.store.reading()?;
+    let mut watch = Watch { db, line, attempts: 0, until: None, dead: 0, entries: Vec::new() };
     let end = start.plus(outage.lasts);
-    let messages = outage.lasts.as_millis() * u128::from(outage.messages_per_hour) / 3_600_000;
-    let mut pushed = 0_u128;
-    // Between two arrivals the clock stops at every timer; after the last one only timers are left.
+    let mut arrivals = outage.arrivals(start).peekable();
+    // The clock stops at every timer and every arrival; what arrives while the line pauses changes nothing until the
+    // next of them, so it comes in at one go.
     loop {
-        let arrival = (pushed < messages.max(1)).then(|| {
-            let after = pushed * 3_600_000 / u128::from(outage.messages_per_hour.max(1));
-            start.plus(Duration::from_millis(u64::try_from(after).unwrap_or(u64::MAX)))
-        });
         let timer = stage.sender.next_timer();
         let away = portal.0.load(Ordering::SeqCst);
-        let Some(next) = [arrival, timer, away.then_some(end)].into_iter().flatten().min() else { break };
+        let turn = [timer, away.then_some(end)].into_iter().flatten().min();
+        let pauses = watch.until.is_some_and(|until| until > stage.clock.now());
+        let mut came = Vec::new();
+        while let Some(arrival) = arrivals.next_if(|(at, _)| match turn {
+            Some(turn) => *at <= turn && (pauses || came.is_empty()),
+            None => came.is_empty(),
+        }) {
+            came.push(arrival);
+        }
+        let Some(next) = came.last().map(|(at, _)| *at).or(turn) else { break };
         if next > stage.clock.now() {
             stage.clock.set(next);
         }
@@ -106,9 +125,8 @@ pub fn play(start: UnixMillis, outage: Outage, options: sender::Options) -> Resu
             portal.0.store(false, Ordering::SeqCst);
             watch.note(&stage, Happened::Back)?;
         }
-        if arrival.is_some_and(|arrival| arrival <= next) {
-            pushed += 1;
-            stage.push(line, &format!("message {pushed}"))?;
+        if !came.is_empty() {
+            stage.push_all(line, came)?;
         }
         stage.settle()?;
         watch.look(&stage)?;
@@ -122,7 +140,8 @@ pub fn play(start: UnixMillis, outage: Outage, options: sender::Options) -> Resu
 struct Watch {
     db: rusqlite::Connection,
     line: LineId,
-    before: (u32, Option<UnixMillis>),
+    attempts: u32,
+    until: Option<UnixMillis>,
     dead: i64,
     entries: Vec<Entry>,
 }
@@ -137,11 +156,10 @@ impl Watch {
     /// Notes what has changed of the line's block since the last look.
     fn look(&mut self, stage: &Stage) -> Result<(), SimulateError> {
         let Some(line) = directory::line_by_id(&self.db, self.line)? else { return Ok(()) };
-        let now = (line.attempts, line.blocked_until);
-        if now == self.before {
+        if (line.attempts, line.blocked_until) == (self.attempts, self.until) {
             return Ok(());
         }
-        self.before = now;
+        (self.attempts, self.until) = (line.attempts, line.blocked_until);
         let dead = counters::accounting(&self.db)?.dead;
         let expired = dead - std::mem::replace(&mut self.dead, dead);
         if expired > 0 {
