@@ -1,6 +1,8 @@
 //! The wiring: opens, starts the threads, stops and joins them in the order of the data's way. The one file that knows
 //! every part.
 
+mod lent;
+
 use std::fmt;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -15,18 +17,18 @@ use crate::fault;
 use crate::http::front::{Bind, Front, FrontError, Limits};
 use crate::http::service::Service;
 use crate::http::tls::{self, TlsError};
-use crate::ids::LineId;
 use crate::metrics::Metrics;
 use crate::net::{Net, Out};
-use crate::portals::files::{Headers, Opener};
 use crate::queue::blocks::Schedule;
 use crate::queue::{self, dead, lost};
 use crate::sender::{SenderLoop, packet};
 use crate::store::check::{self, Verdict};
 use crate::store::readers::Readers;
 use crate::store::writer::WriterThread;
-use crate::store::{ServerLock, Store, StoreError, Writer, directory};
+use crate::store::{ServerLock, Store, StoreError, Writer};
 use crate::{dispatcher, sender};
+
+pub use lent::{Files, StoreShelf};
 
 /// How long a stop waits for each loop; what is in flight after that is repeated after the next start.
 const GRACE: Duration = Duration::from_secs(10);
@@ -77,74 +79,6 @@ impl From<StoreError> for AppError {
 impl From<FrontError> for AppError {
     fn from(error: FrontError) -> Self {
         Self::Front(error)
-    }
-}
-
-/// The shelf of the connectors, kept in the database.
-#[derive(Debug)]
-pub struct StoreShelf {
-    store: Store,
-    writer: Writer,
-}
-
-impl StoreShelf {
-    /// A shelf in `store`.
-    pub fn new(store: Store, writer: Writer) -> Self {
-        Self { store, writer }
-    }
-}
-
-impl Shelf for StoreShelf {
-    fn get(&self, name: &str) -> Option<String> {
-        let db = self.store.reading().ok()?;
-        directory::shelf_get(&db, name).ok()?
-    }
-
-    fn put(&self, name: &str, text: &str) {
-        let (name, text) = (name.to_owned(), text.to_owned());
-        self.writer.submit(
-            move |tx| directory::shelf_put(tx, &name, &text),
-            |result| {
-                if let Err(error) = result {
-                    log::warn!(error:% = error; "the shelf could not be written; after a restart it is fetched anew");
-                }
-            },
-        );
-    }
-}
-
-/// Opens protected files with the credentials of the line they came in on.
-#[derive(Debug)]
-pub struct Files {
-    readers: Readers,
-    factory: Arc<Factory>,
-}
-
-impl Files {
-    /// Reads lines and settings through `readers`.
-    pub fn new(readers: Readers, factory: Arc<Factory>) -> Self {
-        Self { readers, factory }
-    }
-
-    fn ask(&self, line: LineId, url: &str) -> Result<Headers, String> {
-        const GONE: &str = "the line has no channel any more";
-        let (connector, settings) = {
-            let db = self.readers.get().map_err(|error| error.to_string())?;
-            let record = directory::line_by_id(&db, line).map_err(|error| error.to_string())?;
-            let settings = directory::settings(&db, line).map_err(|error| error.to_string())?;
-            (record.ok_or(GONE)?.connector, settings)
-        };
-        self.factory.get(&connector).filter(|_| !settings.is_empty()).ok_or(GONE)?.file_headers(&settings, url)
-    }
-}
-
-impl Opener for Files {
-    fn headers(&self, line: LineId, url: &str) -> Option<Headers> {
-        let asked = self.ask(line, url);
-        if let Err(error) = &asked {
-            log::warn!(line:% = line, error = error.as_str(); "a file can't be opened for the portal; its link stands in the text");
-        }
-        asked.ok()
     }
 }
 
