@@ -273,7 +273,11 @@ impl App {
         let sender_loop = SenderLoop::new(parts, sender_options(config), sender_bell.clone(), sender_events)?;
         let (checked, check_clock) = (store.clone(), Arc::clone(&clock));
         let parts = dispatcher::Parts { store, writer, clock, factory, sender: sender_bell };
-        let options = dispatcher::Options { ttl: config.outbox.ttl, workers: config.outbox.channel_workers };
+        let options = dispatcher::Options {
+            ttl: config.outbox.ttl,
+            workers: config.outbox.channel_workers,
+            notify: config.dead_letters.notify_portal,
+        };
         let dispatcher_loop = dispatcher::Dispatcher::new(parts, options, dispatcher_bell, dispatcher_events)?;
 
         let (stop_background, stop) = bounded(1);

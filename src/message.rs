@@ -261,6 +261,8 @@ pub enum Notice {
         code: String,
         /// Sentence for the operator.
         text: String,
+        /// Whose chat it is, as the portal knows the customer; `None` in groups and where nobody has written yet.
+        customer: Option<Box<User>>,
     },
     /// Customers' messages were given up: the portal could not be reached, or did not take them.
     Lost {

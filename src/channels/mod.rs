@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::ids::real_connector;
-use crate::message::{Outgoing, Progress, Received};
+use crate::message::{Outgoing, Progress, Received, User};
 use crate::net::Net;
 use crate::records::Settings;
 use crate::secret::Secret;
@@ -225,6 +225,12 @@ pub trait Connector: Debug + Send + Sync {
     fn file_headers(&self, settings: &Settings, url: &str) -> Result<Vec<(String, Secret)>, String> {
         let _ = (settings, url);
         Err(String::from("this channel has no protected files"))
+    }
+    /// The customer of a one-to-one chat as [`crate::message::Incoming::user`] names him, from the data the connector put
+    /// into [`crate::message::ChatRecord`]; `None` in groups and while nobody has written.
+    fn customer(&self, chat: &str) -> Option<User> {
+        let _ = chat;
+        None
     }
     /// Checks the credentials against the network; called by `testConnect` and `line test`.
     fn test(&self, settings: &Settings) -> Result<(), TestError>;

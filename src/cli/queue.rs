@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::open::{Opened, time};
 use super::output::{self, many};
 use super::{CliError, Context, ExitCode};
+use crate::channels::Connector;
 use crate::clock::UnixMillis;
 use crate::ids::{LineId, MessageId};
 use crate::message::{Body, Notice, OutgoingKind};
@@ -273,11 +274,12 @@ fn take_out(ctx: &Context, open: &Opened, entry: &Entry, yes: bool, out: &mut dy
             "message {id} of line {line} would never reach {whom} and become a dead letter; say --yes to drop it"
         )));
     }
+    let connector = open.factory.get(&open.line(line.0)?.connector).cloned();
     let gone = open.write(move |tx| {
         directory::journal(tx, "command line", "message dropped", Some(line), &id.to_string())?;
         match way {
             Direction::In => dead::bury(tx, way, id, dead::Reason::Dropped, WHY),
-            Direction::Out => drop_outgoing(tx, line, id),
+            Direction::Out => drop_outgoing(tx, line, id, connector.as_deref()),
         }
     })?;
     let words = if gone {
@@ -289,18 +291,26 @@ fn take_out(ctx: &Context, open: &Opened, entry: &Entry, yes: bool, out: &mut dy
 }
 
 /// An operator whose message is dropped must not go on seeing "sending".
-fn drop_outgoing(tx: &mut Tx<'_>, line: LineId, id: MessageId) -> rusqlite::Result<bool> {
+fn drop_outgoing(
+    tx: &mut Tx<'_>,
+    line: LineId,
+    id: MessageId,
+    connector: Option<&dyn Connector>,
+) -> rusqlite::Result<bool> {
     let message = outbox::stored(tx.db(), id)?.and_then(|body| outbox::body::decode(&body));
     if !dead::bury(tx, Direction::Out, id, dead::Reason::Dropped, WHY)? {
         return Ok(false);
     }
     if let Some(message) = message.filter(|message| message.kind != OutgoingKind::Typing) {
+        let chat = directory::chat(tx.db(), line, &message.chat)?;
+        let customer = chat.zip(connector).and_then(|(chat, connector)| connector.customer(&chat.data)).map(Box::new);
         let notice = Notice::Failed {
             im: message.im,
             chat: message.chat,
             deleting: matches!(message.kind, OutgoingKind::Delete { .. }),
             code: "DROPPED".to_owned(),
             text: WHY.to_owned(),
+            customer,
         };
         queue::push(tx, line, &message.connector, None, &Body::Notice(notice))?;
     }

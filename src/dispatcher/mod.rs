@@ -82,6 +82,8 @@ pub struct Options {
     pub ttl: Duration,
     /// Channel workers.
     pub workers: usize,
+    /// Portals are told of messages that have failed.
+    pub notify: bool,
 }
 
 /// What the dispatcher needs from outside.

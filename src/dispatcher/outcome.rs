@@ -8,7 +8,7 @@ use super::lane::Stage;
 use super::{Dispatcher, Event, Lane};
 use crate::channels::{SendError, Step};
 use crate::ids::{LineId, MessageId};
-use crate::message::{Body, Notice, Outgoing, OutgoingKind, Progress};
+use crate::message::{Body, Notice, Outgoing, OutgoingKind, Progress, User};
 use crate::outbox::{self, Waiting, body};
 use crate::queue::{self, dead};
 use crate::records::{LineState, Settings};
@@ -198,10 +198,11 @@ impl Dispatcher {
         let Some(task) = self.lanes.get_mut(lane) else { return };
         let Stage::Unwritten(outcome) = std::mem::take(&mut task.stage) else { return };
         (task.stage, task.due) = (Stage::Writing(Arc::clone(&outcome)), None);
+        let told = Told { wanted: self.options.notify, customer: self.customer(lane, &outcome.verdict) };
         let (bell, sender, lane) = (self.bell.clone(), self.sender.clone(), lane.clone());
         let place = lane.clone();
         self.writer.submit(
-            move |tx| apply(tx, &place, &outcome),
+            move |tx| apply(tx, &place, &outcome, &told),
             move |result| {
                 if let Err(error) = &result {
                     log::error!(line:% = lane.line, error:% = error; "the outcome of a send can't be written; it is kept and written later");
@@ -210,6 +211,16 @@ impl Dispatcher {
                 bell.tell(Event::Written(lane, result.ok()));
             },
         );
+    }
+
+    /// Whose chat it is, where a failure is to be told in it.
+    fn customer(&self, lane: &Lane, verdict: &Verdict) -> Option<Box<User>> {
+        if !matches!(verdict, Verdict::GiveUp { .. } | Verdict::Break { .. }) {
+            return None;
+        }
+        let line = self.lines.get(&lane.line)?;
+        let chat = directory::chat(&self.db, lane.line, &lane.chat).ok()??;
+        line.connector.customer(&chat.data).map(Box::new)
     }
 
     /// The disk has answered.
@@ -232,7 +243,7 @@ impl Dispatcher {
 }
 
 /// Writes one outcome. The row may be gone: its line was removed or taken over meanwhile.
-fn apply(tx: &mut Tx<'_>, lane: &Lane, outcome: &Outcome) -> rusqlite::Result<Fate> {
+fn apply(tx: &mut Tx<'_>, lane: &Lane, outcome: &Outcome, told: &Told) -> rusqlite::Result<Fate> {
     if let Some((why, took)) = &outcome.failed {
         note_failure(tx, lane, outcome.id, why, *took)?;
     }
@@ -240,9 +251,9 @@ fn apply(tx: &mut Tx<'_>, lane: &Lane, outcome: &Outcome) -> rusqlite::Result<Fa
         Verdict::Settle => settle(tx, lane, outcome)?,
         Verdict::Note => put_off(tx, outcome, Duration::ZERO, false)?,
         Verdict::Postpone { wait, spent } => put_off(tx, outcome, *wait, *spent)?,
-        Verdict::GiveUp { reason, code, why } => give_up(tx, lane, outcome, *reason, code, why)?,
+        Verdict::GiveUp { reason, code, why } => give_up(tx, lane, outcome, (*reason, code, why), told)?,
         Verdict::Break { why } => {
-            break_line(tx, lane, outcome, why)?;
+            break_line(tx, lane, outcome, why, told)?;
             return Ok(Fate::LineChanged);
         }
     }
@@ -303,21 +314,20 @@ fn give_up(
     tx: &mut Tx<'_>,
     lane: &Lane,
     outcome: &Outcome,
-    reason: dead::Reason,
-    code: &str,
-    why: &str,
+    (reason, code, why): (dead::Reason, &str, &str),
+    told: &Told,
 ) -> rusqlite::Result<()> {
     if dead::bury(tx, Direction::Out, outcome.id, reason, why)?
         && let Some(message) = &outcome.message
     {
-        queue::push(tx, lane.line, &message.connector, None, &Body::Notice(failed(message, code, why)))?;
+        told.tell(tx, lane, message, code, why)?;
     }
     Ok(())
 }
 
 /// The line's messages wait for new settings; the portal is told once for each breakdown. Nothing breaks when the
 /// refused settings are not the line's any more, or the line is not.
-fn break_line(tx: &mut Tx<'_>, lane: &Lane, outcome: &Outcome, why: &str) -> rusqlite::Result<()> {
+fn break_line(tx: &mut Tx<'_>, lane: &Lane, outcome: &Outcome, why: &str, told: &Told) -> rusqlite::Result<()> {
     let current = directory::settings(tx.db(), lane.line)?;
     let stale = outcome.settings.as_ref().is_none_or(|used| !used.is_same(&current));
     put_off(tx, outcome, Duration::ZERO, !stale)?;
@@ -325,17 +335,29 @@ fn break_line(tx: &mut Tx<'_>, lane: &Lane, outcome: &Outcome, why: &str) -> rus
         && directory::break_line(tx, lane.line, why)?
         && let Some(message) = &outcome.message
     {
-        let told = format!("{why}; the message waits for new settings");
-        let notice = failed(message, "CREDENTIALS_REFUSED", &told);
-        queue::push(tx, lane.line, &message.connector, None, &Body::Notice(notice))?;
+        let why = format!("{why}; the message waits for new settings");
+        told.tell(tx, lane, message, "CREDENTIALS_REFUSED", &why)?;
     }
     Ok(())
 }
 
-fn failed(message: &Outgoing, code: &str, why: &str) -> Notice {
-    let deleting = matches!(message.kind, OutgoingKind::Delete { .. });
-    let (im, chat) = (message.im.clone(), message.chat.clone());
-    Notice::Failed { im, chat, deleting, code: code.to_owned(), text: why.to_owned() }
+/// How an operator is told of a failure.
+struct Told {
+    /// Unless it was switched off.
+    wanted: bool,
+    customer: Option<Box<User>>,
+}
+
+impl Told {
+    fn tell(&self, tx: &mut Tx<'_>, lane: &Lane, message: &Outgoing, code: &str, why: &str) -> rusqlite::Result<()> {
+        if !self.wanted {
+            return Ok(());
+        }
+        let deleting = matches!(message.kind, OutgoingKind::Delete { .. });
+        let (im, chat, customer) = (message.im.clone(), message.chat.clone(), self.customer.clone());
+        let notice = Notice::Failed { im, chat, deleting, code: code.to_owned(), text: why.to_owned(), customer };
+        queue::push(tx, lane.line, &message.connector, None, &Body::Notice(notice)).map(drop)
+    }
 }
 
 #[cfg(test)]

@@ -21,10 +21,33 @@ impl std::error::Error for BadBody {}
 #[serde(tag = "t", rename_all = "snake_case")]
 enum Stored {
     Message(Box<StoredMessage>),
-    Delivered { im: StoredRef, chat: String, ids: Vec<String>, date: i64 },
-    Read { im: Option<StoredRef>, chat: String, ids: Vec<String>, date: i64 },
-    Failed { im: StoredRef, chat: String, deleting: bool, code: String, text: String },
-    Lost { messages: i64, since: i64, until: i64, text: String },
+    Delivered {
+        im: StoredRef,
+        chat: String,
+        ids: Vec<String>,
+        date: i64,
+    },
+    Read {
+        im: Option<StoredRef>,
+        chat: String,
+        ids: Vec<String>,
+        date: i64,
+    },
+    Failed {
+        im: StoredRef,
+        chat: String,
+        deleting: bool,
+        code: String,
+        text: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        customer: Option<Box<StoredUser>>,
+    },
+    Lost {
+        messages: i64,
+        since: i64,
+        until: i64,
+        text: String,
+    },
     Deactivated,
 }
 
@@ -131,8 +154,9 @@ pub fn decode(bytes: &[u8]) -> Result<Body, BadBody> {
             Body::Notice(Notice::Delivered { im: load_ref(im), chat, ids, date })
         }
         Stored::Read { im, chat, ids, date } => Body::Notice(Notice::Read { im: im.map(load_ref), chat, ids, date }),
-        Stored::Failed { im, chat, deleting, code, text } => {
-            Body::Notice(Notice::Failed { im: load_ref(im), chat, deleting, code, text })
+        Stored::Failed { im, chat, deleting, code, text, customer } => {
+            let customer = customer.map(|user| Box::new(load_user(*user)));
+            Body::Notice(Notice::Failed { im: load_ref(im), chat, deleting, code, text, customer })
         }
         Stored::Lost { messages, since, until, text } => Body::Notice(Notice::Lost { messages, since, until, text }),
         Stored::Deactivated => Body::Notice(Notice::Deactivated),
@@ -155,7 +179,8 @@ fn store_notice(notice: &Notice) -> Stored {
         Notice::Read { im, chat, ids, date } => {
             Stored::Read { im: im.as_ref().map(store_ref), chat: chat.clone(), ids: ids.clone(), date: *date }
         }
-        Notice::Failed { im, chat, deleting, code, text } => Stored::Failed {
+        Notice::Failed { im, chat, deleting, code, text, customer } => Stored::Failed {
+            customer: customer.as_deref().map(|user| Box::new(store_user(user.clone()))),
             im: store_ref(im),
             chat: chat.clone(),
             deleting: *deleting,
@@ -166,6 +191,30 @@ fn store_notice(notice: &Notice) -> Stored {
             Stored::Lost { messages: *messages, since: *since, until: *until, text: text.clone() }
         }
         Notice::Deactivated => Stored::Deactivated,
+    }
+}
+
+fn store_user(user: User) -> StoredUser {
+    StoredUser {
+        id: user.id,
+        name: user.name,
+        last: user.last_name,
+        url: user.url,
+        picture: user.picture,
+        email: user.email,
+        phone: user.phone,
+    }
+}
+
+fn load_user(stored: StoredUser) -> User {
+    User {
+        id: stored.id,
+        name: stored.name,
+        last_name: stored.last,
+        url: stored.url,
+        picture: stored.picture,
+        email: stored.email,
+        phone: stored.phone,
     }
 }
 
@@ -180,15 +229,7 @@ fn store_message(message: &Incoming) -> StoredMessage {
             IncomingKind::Delete => StoredKind::Delete,
             IncomingKind::Typing => StoredKind::Typing,
         },
-        user: StoredUser {
-            id: user.id,
-            name: user.name,
-            last: user.last_name,
-            url: user.url,
-            picture: user.picture,
-            email: user.email,
-            phone: user.phone,
-        },
+        user: store_user(user),
         chat: StoredChat { id: chat.id, url: chat.url, description: chat.description },
         id: message_id,
         date,
@@ -224,15 +265,7 @@ fn load_message(stored: StoredMessage) -> Incoming {
             StoredKind::Typing => IncomingKind::Typing,
         },
         key: None,
-        user: User {
-            id: stored.user.id,
-            name: stored.user.name,
-            last_name: stored.user.last,
-            url: stored.user.url,
-            picture: stored.user.picture,
-            email: stored.user.email,
-            phone: stored.user.phone,
-        },
+        user: load_user(stored.user),
         chat: Chat { id: stored.chat.id, url: stored.chat.url, description: stored.chat.description },
         message_id: stored.id,
         date: stored.date,
@@ -313,7 +346,14 @@ pub(crate) mod tests {
             Body::Message(Box::new(full())),
             Body::Notice(Notice::Delivered { im: im.clone(), chat: "c".into(), ids: vec!["1".into()], date: 5 }),
             Body::Notice(Notice::Read { im: None, chat: "c".into(), ids: vec![], date: 5 }),
-            Body::Notice(Notice::Failed { im, chat: "c".into(), deleting: true, code: "X".into(), text: "y".into() }),
+            Body::Notice(Notice::Failed {
+                im,
+                chat: "c".into(),
+                deleting: true,
+                code: "X".into(),
+                text: "y".into(),
+                customer: Some(Box::new(full().user)),
+            }),
             Body::Notice(Notice::Lost { messages: 12, since: 1, until: 2, text: "lost".into() }),
             Body::Notice(Notice::Deactivated),
         ] {

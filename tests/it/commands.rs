@@ -144,7 +144,9 @@ impl Channel {
                     heard.push(format!("{} {} {body}", request.method(), request.url()));
                     heard.len()
                 };
-                let _ = request.respond(tiny_http::Response::from_string(format!("{{\"id\":\"sent-{number}\"}}")));
+                let status = if body.contains("refuse me") { 403 } else { 200 };
+                let answer = tiny_http::Response::from_string(format!("{{\"id\":\"sent-{number}\"}}"));
+                let _ = request.respond(answer.with_status_code(status));
             }
         });
         channel

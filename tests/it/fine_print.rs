@@ -302,3 +302,30 @@ fn ids_fit_the_portals_columns_and_lead_back() {
     until("the answer", WAIT, || channel.count("found-it") == 1);
     assert_eq!(channel.count(&format!("chat%7C{}", "%D1%8F".repeat(200))), 1, "in the long conversation");
 }
+
+/// `interface.md` §6: a failed message is told in that chat, once. Portals make a chat of each pair of customer and external
+/// chat, so the word must come in the customer's name, just as his own messages do.
+#[test]
+fn promise_6_a_failure_is_told_in_the_customers_own_chat() {
+    for (more, told) in [("", true), ("[dead_letters]\nnotify_portal = false\n", false)] {
+        let house = house_with("20.0.75", &format!("{OFF}{more}"));
+        let channel = Channel::start();
+        house.connect(&channel);
+        until("quiet", WAIT, || house.server.metric("trunkline_queued") == 0.0);
+        let user = |data: &str| {
+            let user = data.split("s:4:\"user\";").nth(1)?.split("s:7:\"message\"").next()?;
+            Some(user.to_owned())
+        };
+        let customer = house.ear.heard.lock().unwrap().iter().find_map(|data| user(data)).unwrap();
+        post(&house.server, &house.said(9, "refuse me"));
+        until("the refusal", WAIT, || house.server.metric("trunkline_outbox") == 0.0);
+        until("quiet", WAIT, || house.server.metric("trunkline_queued") == 0.0);
+        let heard = house.ear.heard.lock().unwrap();
+        let words: Vec<&String> = heard.iter().filter(|data| data.contains("was not delivered")).collect();
+        assert_eq!(words.len(), usize::from(told), "{heard:?}");
+        for data in words {
+            assert_eq!(user(data).unwrap(), customer, "byte for byte, or the portal would change the customer");
+            assert!(data.contains("conversation-1") && data.contains("[b]Connector server[/b]"), "{data}");
+        }
+    }
+}

@@ -184,7 +184,7 @@ fn start(
     let factory = Arc::new(Factory::of(vec![channel.clone()]));
     let parts =
         dispatcher::Parts { store: store.clone(), writer: writer.clone(), clock: clock.clone(), factory, sender };
-    let options = dispatcher::Options { ttl: TTL, workers };
+    let options = dispatcher::Options { ttl: TTL, workers, notify: true };
     (Dispatcher::new(parts, options, bell.clone(), events).unwrap(), bell, ear)
 }
 

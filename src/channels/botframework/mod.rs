@@ -19,7 +19,7 @@ mod wording;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use url::Url;
 
-use self::activity::Activity;
+use self::activity::{Activity, ChatData};
 use self::auth::Gate;
 use self::keys::Keys;
 use self::services::{LINKS, ROWS};
@@ -27,7 +27,7 @@ use self::token::Tokens;
 use super::{
     ConnectInfo, Connector, Field, HookAnswer, Rejected, SendError, Step, TestError, Tools, Verified, Virtual, Webhook,
 };
-use crate::message::{Outgoing, Progress, Received};
+use crate::message::{Outgoing, Progress, Received, User};
 use crate::records::Settings;
 use crate::secret::Secret;
 
@@ -223,6 +223,12 @@ impl Connector for BotFramework {
         }
         let token = self.tokens.get(&self.tools, settings).map_err(|why| why.error.message)?;
         Ok(vec![(String::from("Authorization"), Secret::new(format!("Bearer {}", token.reveal())))])
+    }
+
+    fn customer(&self, chat: &str) -> Option<User> {
+        let chat: ChatData = serde_json::from_str(chat).ok()?;
+        let is_known = !chat.conversation.is_group() && !chat.user.id.is_empty();
+        is_known.then(|| receive::user_of(&chat.channel, &chat.user))
     }
 
     fn test(&self, settings: &Settings) -> Result<(), TestError> {

@@ -106,22 +106,27 @@ fn record(activity: &Activity, connector: &str, chat: &str) -> ChatRecord {
 }
 
 /// Channels that share one portal id are kept apart by their own id.
-fn prefixed(activity: &Activity, id: &str) -> String {
-    match virtual_id(&activity.channel_id) {
+fn prefixed(channel: &str, id: &str) -> String {
+    match virtual_id(channel) {
         Some(_) => id.to_owned(),
-        None => format!("{}:{id}", activity.channel_id),
+        None => format!("{channel}:{id}"),
     }
 }
 
 fn chat_id(activity: &Activity) -> String {
-    let id = prefixed(activity, &activity.conversation.id);
+    let id = prefixed(&activity.channel_id, &activity.conversation.id);
     if id.contains('|') { digest(&id) } else { short(&id, CHAT_ID_MAX) }
 }
 
 fn user(activity: &Activity) -> User {
-    let Account { id, name } = &activity.from;
+    user_of(&activity.channel_id, &activity.from)
+}
+
+/// A customer as the portal knows him: always the same, for the portal compares.
+pub(super) fn user_of(channel: &str, account: &Account) -> User {
+    let Account { id, name } = account;
     let name = text::clean_name(name, NAME_MAX);
-    User { id: short(&prefixed(activity, id), USER_ID_MAX), name, ..User::default() }
+    User { id: short(&prefixed(channel, id), USER_ID_MAX), name, ..User::default() }
 }
 
 /// The subject of a mail; portals show it once, at the start of a session.

@@ -62,16 +62,17 @@ fn element(portal: &Portal, body: &Body, opened: &Opened) -> Value {
         Body::Message(message) => message_element(portal, message, opened),
         Body::Notice(Notice::Delivered { im, chat, ids, date }) => status(Some(im), chat, ids, *date),
         Body::Notice(Notice::Read { im, chat, ids, date }) => status(im.as_ref(), chat, ids, *date),
-        Body::Notice(Notice::Failed { im, chat, deleting, code, text }) => {
+        Body::Notice(Notice::Failed { im, chat, deleting, code, text, customer }) => {
             if portal.major() >= ERRORS_FROM {
                 error(im, *deleting, code, text)
             } else {
                 let id = format!("trunkline-failed-{}", im.message_id);
-                told_in_chat(portal, chat, id, &format!("[b]Message not delivered[/b]: {}", harmless(text)))
+                let text = format!("[b]Connector server[/b]: the message was not delivered: {}", harmless(text));
+                told_in_chat(portal, customer.as_deref(), chat, id, &text)
             }
         }
         Body::Notice(Notice::Lost { until, text, .. }) => {
-            told_in_chat(portal, OWN_CHAT, format!("trunkline-lost-{until}"), &harmless(text))
+            told_in_chat(portal, None, OWN_CHAT, format!("trunkline-lost-{until}"), &harmless(text))
         }
         Body::Notice(Notice::Deactivated) => Value::list([]),
     }
@@ -118,13 +119,15 @@ fn harmless(why: &str) -> String {
 }
 
 /// What the protocol has no word for, failures before `receivingError` and losses in every version, is said as a message
-/// in a chat, by a user who is plainly the server.
-fn told_in_chat(portal: &Portal, chat: &str, message_id: String, text: &str) -> Value {
+/// in a chat. Portals make a chat of each pair of customer and external chat, so what belongs into a customer's chat must
+/// come in that customer's name; the text says who speaks. Where there is none, the user is plainly the server.
+fn told_in_chat(portal: &Portal, customer: Option<&User>, chat: &str, message_id: String, text: &str) -> Value {
+    let own = || User { id: "trunkline".to_owned(), name: "Connector server".to_owned(), ..User::default() };
     let message = Incoming {
         connector: String::new(),
         kind: IncomingKind::Message,
         key: None,
-        user: User { id: "trunkline".to_owned(), name: "Connector server".to_owned(), ..User::default() },
+        user: customer.cloned().unwrap_or_else(own),
         chat: crate::message::Chat { id: chat.to_owned(), ..crate::message::Chat::default() },
         message_id,
         date: None,

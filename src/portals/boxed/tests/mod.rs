@@ -251,6 +251,7 @@ fn a_failure_is_said_in_the_words_of_the_version() {
         deleting: false,
         code: "CHAT_GONE".into(),
         text: "the customer has blocked the bot".into(),
+        customer: None,
     })];
     let read = |version: &str| {
         identity(version).read_push(pushed(&portal(version), "botframework.skype", &failed).as_bytes()).unwrap()

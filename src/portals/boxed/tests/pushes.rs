@@ -88,6 +88,7 @@ fn nothing_beyond_the_basic_plane_reaches_an_old_portal() {
         deleting: false,
         code: "X".into(),
         text: "no 😄".into(),
+        customer: None,
     };
     assert!(text(&data("18.7.200", Body::Notice(failed)), "message/text").ends_with("no :smile:"));
     for version in ["20.0.75", "26.100.0"] {
@@ -193,6 +194,7 @@ fn an_error_has_the_shape_of_newer_portals() {
         deleting,
         code: "BLOCKED".into(),
         text: "the customer [user=1]blocked[/user] the bot".into(),
+        customer: None,
     };
     let sent = php::encode(&data("23.100.0", Body::Notice(failed(false))));
     assert_eq!(
