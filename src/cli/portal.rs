@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::open::{Opened, WAIT};
 use super::{CliError, Context, ExitCode, output, read_secret};
+use crate::net::Reach;
 use crate::portals::{boxed, protocol};
 use crate::records::Portal;
 use crate::registry;
@@ -243,11 +244,8 @@ fn test(ctx: &Context, open: &Opened, portal: &Portal, out: &mut dyn Write) -> R
     let Some(protocol) = protocol(&portal.protocol) else {
         return Err(CliError::Failed(format!("this version does not speak `{}`", portal.protocol)));
     };
-    let lines = directory::lines_of_portal(&open.db, portal.id)?;
-    let line = lines.first();
-    let connector = line.map_or("botframework", |line| line.connector.as_str());
     protocol
-        .test(open.net.as_ref(), portal, connector, line.map_or("0", |line| line.line.as_str()))
+        .knock(open.net.as_ref(), portal, Reach::Configured)
         .map_err(|error| CliError::Failed(format!("portal `{}`: {error}", portal.name)))?;
     let words = format!("portal `{}` answered and its key is right", portal.name);
     output::result(ctx, &json!({"ok": true, "portal": portal.name}), &words, out)

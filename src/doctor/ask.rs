@@ -12,7 +12,7 @@ use super::facts::{Answers, LineFacts, PortalFacts};
 use crate::channels::{Factory, Shelf, TestError};
 use crate::clock::Clock;
 use crate::ids::LineId;
-use crate::net::{Answer, Call, Net, NetError};
+use crate::net::{Answer, Call, Net, NetError, Reach};
 use crate::portals::{PortalError, protocol};
 use crate::records::{LineState, Settings};
 
@@ -103,7 +103,7 @@ pub fn everybody(
                     && net.clock.ticks() < until
                 {
                     // The receiver outlives the threads.
-                    let _ = tell.send(ask(question, lines, net, factory));
+                    let _ = tell.send(ask(question, net, factory));
                 }
             });
         }
@@ -124,14 +124,11 @@ pub fn everybody(
     answers
 }
 
-fn ask(question: &Question<'_>, lines: &[(LineFacts, Settings)], net: &Hurried, factory: &Factory) -> Reply {
+fn ask(question: &Question<'_>, net: &Hurried, factory: &Factory) -> Reply {
     match question {
         Question::Portal(PortalFacts { portal, .. }) => {
-            let own = lines.iter().map(|(line, _)| &line.line).find(|line| line.portal == portal.id);
-            let any = factory.iter().next().map_or("", |connector| connector.name());
-            let (connector, number) = own.map_or((any, "0"), |line| (line.connector.as_str(), line.line.as_str()));
             let answer = match protocol(&portal.protocol) {
-                Some(protocol) => protocol.test(net, portal, connector, number),
+                Some(protocol) => protocol.knock(net, portal, Reach::Configured),
                 // Nothing this version could say to it.
                 None => Ok(()),
             };

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::commands::OFF;
 use crate::crash::activity;
+use crate::support::far_end::{self, FarEnd};
 use crate::support::http::Client;
 use crate::support::portal::Ear;
 use crate::support::program::Place;
@@ -178,3 +179,18 @@ fn a_takeover_is_told_beforehand() {
     assert!(exit == 2 && words.contains("app_id"), "{exit} {words}");
     assert_eq!(place.json(&["line", "list"]).as_array().unwrap().len(), 1);
 }
+
+/// Portals from 23 on refuse even a test about a connector that they have lost: that says nothing of address and key.
+#[test]
+fn a_portal_of_today_is_tested_by_a_connector_that_it_knows() {
+    let portal = FarEnd::start(|body| {
+        let known = String::from_utf8_lossy(body).contains("CONNECTOR=telegrambot");
+        let reply = if known { r#"{"OK":true,"DATA":[]}"# } else { NO_PROVIDER };
+        Some(far_end::answer("200 OK", reply))
+    });
+    let place = Place::new("");
+    place.connect("office", &portal.url, "11111111-2222-3333-4444-555555555555");
+    assert!(place.run(&["portal", "test", "office"]).contains("its key is right"));
+}
+
+const NO_PROVIDER: &str = r#"{"OK":false,"DATA":[],"ERROR":[{"CODE":"IMCONNECTOR_NO_CORRECT_PROVIDER"}]}"#;
