@@ -70,19 +70,21 @@ fn a_full_disk_is_answered_503_and_survived() {
             refused += 1;
         }
     }
+    // A disk that is nearly full takes a small write now and then: each end of the trouble may be followed by another.
     let told = |what: &str| server.log.text().matches(what).count();
-    assert_eq!(told("takes no writes"), 1, "{}", server.log.text());
+    assert!(told("takes no writes") >= 1, "{}", server.log.text());
     assert!(told("the disk is full; make room") > 0, "{}", server.log.text());
     let ready = Client::connect(&server.admin).unwrap().request("GET", "/readyz", "", b"").unwrap();
-    assert!(ready.status == 503 && ready.text().contains("the disk is full; make room"), "{}", ready.text());
+    assert!(ready.status == 503 && ready.text().contains("\"disk_full\""), "{}", ready.text());
 
     std::fs::remove_file(disk.0.join("ballast")).unwrap();
     until("room again, and the log says so", WAIT, || {
-        ask(&ledger, &server).status == 200 && told("takes writes again") == 1
+        let well = ask(&ledger, &server).status == 200;
+        well && told("takes writes again") == told("takes no writes")
     });
     let balance = ledger.balance_of(&server);
     println!("{taken} taken, {refused} refused; {balance:?}");
-    assert!(server.log.text().lines().count() < 20, "{}", server.log.text());
+    assert!(server.log.text().lines().count() < 60, "{}", server.log.text());
 }
 
 /// Another process, such as a backup tool, keeps the write lock: requests wait as long as their platforms do, then come
