@@ -6,6 +6,7 @@ mod job;
 mod space;
 #[cfg(test)]
 mod tests;
+mod trouble;
 
 use std::fmt;
 use std::path::Path;
@@ -19,6 +20,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 use self::job::{Applied, Begun, Duty, Job, Task};
+use self::trouble::Trouble;
 use super::counters::Deltas;
 use super::mark::Mark;
 use super::{check, words};
@@ -33,8 +35,6 @@ const WAITING_MAX: usize = 4096;
 const WATCH: Duration = Duration::from_secs(1);
 /// How long the end of the server waits for a lock of another process.
 const STOP_WAIT: Duration = Duration::from_secs(10);
-/// Between two lines in the log about a database that takes no writes.
-const TELL_EVERY: Duration = Duration::from_secs(30);
 
 /// Why a command was not committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -458,37 +458,6 @@ fn begin<'a>(
                 trouble.failed(now, &words::of(&error));
             }
             Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// A database that takes no writes: said once a while and when it is over, not for each of a thousand requests.
-#[derive(Debug, Default)]
-struct Trouble {
-    failed: u64,
-    last: Option<Duration>,
-    told: Option<Duration>,
-}
-
-impl Trouble {
-    fn failed(&mut self, now: Duration, why: &str) {
-        self.failed += 1;
-        self.last = Some(now);
-        if self.told.is_none_or(|told| now.saturating_sub(told) >= TELL_EVERY) {
-            self.told = Some(now);
-            log::error!(attempts = self.failed, error = why; "the database takes no writes; requests are answered 503");
-        }
-    }
-
-    fn is_on(&self) -> bool {
-        self.failed > 0
-    }
-
-    /// At the brink small writes still succeed: only a while without failures counts as recovery.
-    fn over(&mut self, now: Duration) {
-        if self.last.is_some_and(|last| now.saturating_sub(last) >= WATCH) {
-            log::info!(attempts = self.failed; "the database takes writes again");
-            *self = Self::default();
         }
     }
 }
