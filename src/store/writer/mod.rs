@@ -9,7 +9,7 @@ mod tests;
 mod trouble;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -20,8 +20,9 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 use self::job::{Applied, Begun, Duty, Job, Task};
-use self::trouble::Trouble;
+use self::trouble::{LogWatch, Trouble};
 use super::counters::Deltas;
+use super::look::beside;
 use super::mark::Mark;
 use super::{check, words};
 use crate::clock::{Clock, UnixMillis};
@@ -154,6 +155,7 @@ impl Writer {
         let stats = Arc::new(Stats::default());
         let stopping = Arc::new(AtomicBool::new(false));
         let mark = Mark::of(&db);
+        let log = db.path().filter(|name| !name.is_empty()).map(|name| beside(Path::new(name), "-wal"));
         let worker = Worker {
             db,
             clock: Arc::clone(&clock),
@@ -166,6 +168,8 @@ impl Writer {
             mark,
             owed: Vec::new(),
             trouble: Trouble::default(),
+            log,
+            log_watch: LogWatch::default(),
         };
         let thread = std::thread::Builder::new().name("store-writer".into()).spawn(move || worker.run())?;
         let writer = Self { sender: sender.clone(), clock, late: Arc::default(), stats };
@@ -257,6 +261,8 @@ struct Worker {
     /// Duties that the disk has refused so far, in order.
     owed: Vec<Box<dyn Job>>,
     trouble: Trouble,
+    log: Option<PathBuf>,
+    log_watch: LogWatch,
 }
 
 /// Why a whole group was not committed.
@@ -409,6 +415,9 @@ impl Worker {
             (self.on_foreign_change)();
         }
         self.data_version = version;
+        if let Some(log) = self.log.as_ref().and_then(|log| std::fs::metadata(log).ok()) {
+            self.log_watch.look(log.len());
+        }
     }
 
     fn checkpoint(&mut self) {

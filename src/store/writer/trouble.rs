@@ -37,3 +37,46 @@ impl Trouble {
         }
     }
 }
+
+/// The log's usual size is a quarter of it. Beyond this somebody reads the database and does not end: a program beside
+/// the server, for our own readers hold no view for longer than a packet.
+const LOG_HELD_BYTES: u64 = 256 * 1024 * 1024;
+
+/// Watches the length of the database's log.
+#[derive(Debug, Default)]
+pub(super) struct LogWatch {
+    told: bool,
+}
+
+impl LogWatch {
+    /// Says once that the log has grown so far, and once that it has shrunk. Returns what was said, for the tests.
+    pub(super) fn look(&mut self, bytes: u64) -> Option<&'static str> {
+        let is_held = bytes > LOG_HELD_BYTES;
+        if is_held == std::mem::replace(&mut self.told, is_held) {
+            return None;
+        }
+        let said = if is_held {
+            "another program keeps an old view of the database open: the log grows with every commit, and each is \
+             slower; end that program"
+        } else {
+            "the database's log has its usual size again"
+        };
+        log::log!(if is_held { log::Level::Warn } else { log::Level::Info }, "{said}");
+        Some(said)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_is_held_is_told_once_and_its_end_too() {
+        let mut watch = LogWatch::default();
+        assert_eq!(watch.look(LOG_HELD_BYTES), None);
+        assert!(watch.look(LOG_HELD_BYTES + 1).is_some_and(|said| said.contains("end that program")));
+        assert_eq!(watch.look(LOG_HELD_BYTES * 2), None);
+        assert!(watch.look(65_536_000).is_some_and(|said| said.contains("usual size")));
+        assert_eq!(watch.look(0), None);
+    }
+}
