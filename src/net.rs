@@ -391,6 +391,9 @@ fn explain(error: ureq::Error, host: &str, timeout: Duration, max: usize) -> Net
         ureq::Error::ConnectionFailed => NetError::Connect("no address of it takes connections".to_owned()),
         ureq::Error::Tls(why) => NetError::Connect(format!("TLS: {why}")),
         ureq::Error::Rustls(error) => NetError::Connect(format!("TLS: {error}")),
+        ureq::Error::Io(error) if is_out_of_descriptors(&error) => {
+            NetError::Connect("the server has no free file descriptor for it; raise its limit".to_owned())
+        }
         ureq::Error::Io(error) => match error.kind() {
             std::io::ErrorKind::ConnectionRefused
             | std::io::ErrorKind::HostUnreachable
@@ -401,6 +404,12 @@ fn explain(error: ureq::Error, host: &str, timeout: Duration, max: usize) -> Net
         ureq::Error::Other(inner) if inner.is::<ForbiddenAddress>() => NetError::Forbidden(host.to_owned()),
         other => NetError::Broken(other.to_string()),
     }
+}
+
+/// A socket is made before anything is sent.
+fn is_out_of_descriptors(error: &std::io::Error) -> bool {
+    let code = rustix::io::Errno::from_io_error(error);
+    matches!(code, Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE))
 }
 
 #[cfg(test)]

@@ -206,12 +206,17 @@ pub fn note_failure(tx: &Tx<'_>, ids: &[MessageId]) -> Result<()> {
     Ok(())
 }
 
+/// The inner limit is twice the largest packet: without it every row of a long queue would be looked at for a message
+/// that is not among the posted ones.
 const POSTED: &str = "
     select id, connector, chat, message
-      from queue
-     where line_id = :line and command = 'message' and attempts > 0
-     order by id
-     limit 1000";
+      from (select id, connector, command, chat, message, attempts
+              from queue
+             where line_id = :line
+             order by id
+             limit 2000)
+     where command = 'message' and attempts > 0
+     order by id";
 
 /// Rows of `line` that were posted and failed, named by `(chat, message)`: a late `setStatusDelivered` still removes
 /// them (`interface.md` §6). Posted rows stand at the head, so no index over chat and message is needed.
@@ -319,4 +324,45 @@ pub fn forget_seen(tx: &Tx<'_>, before: UnixMillis, limit: usize) -> Result<usiz
     tx.db().prepare_cached(FORGET)?.execute(named_params! {
         ":before": before.0, ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::store::Store;
+
+    /// Portals confirm what they like; a million waiting messages must not be read for it on the sender's thread.
+    #[test]
+    fn a_confirmation_of_the_unknown_costs_the_same_however_long_the_queue() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let mut db = store.writing().unwrap();
+        db.execute_batch("pragma foreign_keys = off; pragma synchronous = off").unwrap();
+        let steps = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&steps);
+        let counted = move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            false
+        };
+        let mut cost = |rows: i64| {
+            db.progress_handler(0, None::<fn() -> bool>).unwrap();
+            let fill = "
+                with recursive n(i) as (select 1 union all select i + 1 from n where i < ?1)
+                insert into queue (line_id, connector, command, chat, message, files, body, accepted_at, attempts)
+                select 1, 'x', 'message', 'c', 'm' || i, 0, x'', 0, i <= 10 from n";
+            db.execute("delete from queue", []).unwrap();
+            db.execute(fill, [rows]).unwrap();
+            db.progress_handler(100, Some(counted.clone())).unwrap();
+            steps.store(0, Ordering::Relaxed);
+            let named = |id: &str| vec![("c".to_owned(), id.to_owned())];
+            assert!(find_posted(&db, LineId(1), "x", &named("unknown")).unwrap().is_empty());
+            assert_eq!(find_posted(&db, LineId(1), "X", &named("m7")).unwrap().len(), 1);
+            steps.load(Ordering::Relaxed)
+        };
+        let (short, long) = (cost(3_000), cost(30_000));
+        assert!(long <= short + short / 10, "{short} and {long} hundred steps");
+    }
 }

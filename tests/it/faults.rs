@@ -12,6 +12,7 @@ use crate::support::{asked, until};
 
 /// A portal that was down is tried again at once, and not given up.
 const BRIEF: &str = "[retry]\nblocks = [\"100ms\", \"100ms\", \"100ms\", \"100ms\", \"100ms\", \"100ms\", \"1h\"]\n";
+const MAYBE_TWICE: &str = "trunkline_maybe_twice_total{connector=\"botframework.webchat\",direction=\"in\",class=\"\"}";
 const WAIT: Duration = Duration::from_secs(20);
 
 /// Not stored, and told when to come again (`interface.md` §3).
@@ -118,6 +119,31 @@ fn a_locked_database_is_answered_503_and_survived() {
     lock.execute_batch("commit").unwrap();
     until("recovery", WAIT, || ask(&ledger, &server).status == 200);
     ledger.balance_of(&server);
+}
+
+/// Connections in have used up the descriptors: the way out fails too, is not taken for a word of the portal's, and
+/// recovers by itself.
+#[test]
+fn calls_without_a_descriptor_were_not_made() {
+    let waits = "\"100ms\", ".repeat(60);
+    let more = format!("{OFF}[http]\nworkers = 2\n[queue]\ndelivery_workers = 2\n[outbox]\nchannel_workers = 2\n");
+    let ledger = Ledger::at(Place::new(&format!("{more}[retry]\nblocks = [{waits}\"1h\"]\n")));
+    let server = ledger.place.serve_with_descriptors(100);
+    let mut kept = Client::connect(&server.public).unwrap();
+    ledger.customer().write(&mut kept).unwrap();
+    ledger.settle(&server);
+    let address = server.public.trim_start_matches("http://");
+    let held: Vec<_> = (0..300).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+    let log = || server.log.text();
+    until("no descriptors", WAIT, || log().contains("could not be accepted"));
+    // One may become free for a moment, so that a message or two still leave.
+    until("a call without a descriptor", WAIT, || {
+        ledger.customer().write(&mut kept).unwrap();
+        log().contains("no free file descriptor")
+    });
+    drop(held);
+    let balance = ledger.balance_of(&server);
+    assert_eq!(server.metric_or_zero(MAYBE_TWICE), 0.0, "{balance:?}: what was not sent is not sent again");
 }
 
 /// What a start that must not succeed says.

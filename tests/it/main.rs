@@ -25,6 +25,8 @@ mod model;
 mod outbox;
 // The clock set back and forward, while the server runs and while it is off.
 mod clocks;
+// A portal's half answers, rubbish and confirmations out of place, on the wire.
+mod oddities;
 // Every statement finds its rows by an index.
 mod plans;
 // The house rules: imports, lengths, words.

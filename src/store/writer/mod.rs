@@ -6,9 +6,10 @@ mod job;
 mod space;
 #[cfg(test)]
 mod tests;
+mod trouble;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -19,7 +20,9 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 use self::job::{Applied, Begun, Duty, Job, Task};
+use self::trouble::{LogWatch, Trouble};
 use super::counters::Deltas;
+use super::look::beside;
 use super::mark::Mark;
 use super::{check, words};
 use crate::clock::{Clock, UnixMillis};
@@ -33,8 +36,6 @@ const WAITING_MAX: usize = 4096;
 const WATCH: Duration = Duration::from_secs(1);
 /// How long the end of the server waits for a lock of another process.
 const STOP_WAIT: Duration = Duration::from_secs(10);
-/// Between two lines in the log about a database that takes no writes.
-const TELL_EVERY: Duration = Duration::from_secs(30);
 
 /// Why a command was not committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,6 +155,7 @@ impl Writer {
         let stats = Arc::new(Stats::default());
         let stopping = Arc::new(AtomicBool::new(false));
         let mark = Mark::of(&db);
+        let log = db.path().filter(|name| !name.is_empty()).map(|name| beside(Path::new(name), "-wal"));
         let worker = Worker {
             db,
             clock: Arc::clone(&clock),
@@ -166,6 +168,8 @@ impl Writer {
             mark,
             owed: Vec::new(),
             trouble: Trouble::default(),
+            log,
+            log_watch: LogWatch::default(),
         };
         let thread = std::thread::Builder::new().name("store-writer".into()).spawn(move || worker.run())?;
         let writer = Self { sender: sender.clone(), clock, late: Arc::default(), stats };
@@ -257,6 +261,8 @@ struct Worker {
     /// Duties that the disk has refused so far, in order.
     owed: Vec<Box<dyn Job>>,
     trouble: Trouble,
+    log: Option<PathBuf>,
+    log_watch: LogWatch,
 }
 
 /// Why a whole group was not committed.
@@ -409,6 +415,9 @@ impl Worker {
             (self.on_foreign_change)();
         }
         self.data_version = version;
+        if let Some(log) = self.log.as_ref().and_then(|log| std::fs::metadata(log).ok()) {
+            self.log_watch.look(log.len());
+        }
     }
 
     fn checkpoint(&mut self) {
@@ -458,37 +467,6 @@ fn begin<'a>(
                 trouble.failed(now, &words::of(&error));
             }
             Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// A database that takes no writes: said once a while and when it is over, not for each of a thousand requests.
-#[derive(Debug, Default)]
-struct Trouble {
-    failed: u64,
-    last: Option<Duration>,
-    told: Option<Duration>,
-}
-
-impl Trouble {
-    fn failed(&mut self, now: Duration, why: &str) {
-        self.failed += 1;
-        self.last = Some(now);
-        if self.told.is_none_or(|told| now.saturating_sub(told) >= TELL_EVERY) {
-            self.told = Some(now);
-            log::error!(attempts = self.failed, error = why; "the database takes no writes; requests are answered 503");
-        }
-    }
-
-    fn is_on(&self) -> bool {
-        self.failed > 0
-    }
-
-    /// At the brink small writes still succeed: only a while without failures counts as recovery.
-    fn over(&mut self, now: Duration) {
-        if self.last.is_some_and(|last| now.saturating_sub(last) >= WATCH) {
-            log::info!(attempts = self.failed; "the database takes writes again");
-            *self = Self::default();
         }
     }
 }

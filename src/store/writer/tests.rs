@@ -174,3 +174,39 @@ fn the_writer_ends_when_it_meets_damage() {
     thread.thread.join().unwrap();
     assert_eq!(writer.write(WAIT, put("c")), Err(WriteError::Stopped));
 }
+
+/// A reader that stays keeps the log from being begun anew; when it has left, the log shrinks to its limit (`limits.md`
+/// B5). The limits are a hundredth of the real ones.
+#[test]
+fn the_log_shrinks_when_a_long_reader_has_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let db = store.writing().unwrap();
+    let limit: i64 = db.pragma_query_value(None, "journal_size_limit", |row| row.get(0)).unwrap();
+    let checkpoint: i64 = db.pragma_query_value(None, "wal_autocheckpoint", |row| row.get(0)).unwrap();
+    assert_eq!((limit, checkpoint), (65_536_000, 16_000));
+    db.pragma_update(None, "journal_size_limit", limit / 100).unwrap();
+    let limit = u64::try_from(limit / 100).unwrap();
+    db.pragma_update(None, "wal_autocheckpoint", checkpoint / 100).unwrap();
+    db.pragma_update(None, "synchronous", "off").unwrap();
+    let (writer, thread) = Writer::start(db, Arc::new(SystemClock::new()), || ()).unwrap();
+    let size = || std::fs::metadata(folder.path().join("trunkline.db-wal")).unwrap().len();
+    let write = |count: u64| {
+        for number in 0..count {
+            let body = format!("{number}{}", "x".repeat(20_000));
+            let put = "insert or replace into shelf (name, body, at) values (?1, ?2, 0)";
+            writer.write(WAIT, move |tx| tx.db().execute(put, ((number % 10).to_string(), &body)).map(drop)).unwrap();
+        }
+    };
+    write(200);
+    assert!(size() <= 2 * limit, "without readers: {}", size());
+    let reader = store.reading().unwrap();
+    reader.execute_batch("begin; select count(*) from shelf").unwrap();
+    write(600);
+    let held = size();
+    assert!(held > 4 * limit, "held by a reader: {held}");
+    reader.execute_batch("rollback").unwrap();
+    write(20);
+    assert!(size() <= 2 * limit, "after the reader: {} of {held}", size());
+    thread.stop();
+}
