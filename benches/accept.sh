@@ -1,9 +1,9 @@
 #!/bin/bash
 # Accepts with a commit against the same server and path with nothing to store, side by side in one run, and what a
 # portal's twin takes meanwhile. Needs wrk and a release build; loopback only.
-# Usage: benches/accept.sh [ROUNDS] [SECONDS] [PROGRAM]
+# Usage: benches/accept.sh [ROUNDS] [SECONDS] [PROGRAM] [LINES]
 set -euo pipefail
-rounds=${1:-3} seconds=${2:-5} program=${3:-target/release/trunkline}
+rounds=${1:-3} seconds=${2:-5} program=${3:-target/release/trunkline} lines=${4:-1}
 here=$(cd "$(dirname "$0")" && pwd)
 place=$(mktemp -d)
 pids=()
@@ -27,14 +27,17 @@ public=$(sed 's/.*public=\([^ ]*\).*/\1/' "$place/serve") admin=$(sed 's/.*admin
 "$program" sim portal --server "$public" --license-key-file "$place/licence" --module 23.100.0 >"$place/portal" & pids+=($!)
 started "$place/portal"
 run portal add bench --protocol box --url "$(sed 's/.*portal=//' "$place/portal")" --license-key-file "$place/licence" >/dev/null
-hook=$(run --json line add --portal bench --connector botframework --line 1 --set bot_handle=b \
-    --set app_id=11111111-2222-3333-4444-555555555555 --set-file "app_secret=$place/secret" |
-    sed -n 's/.*"hash": "\(.*\)".*/\/imwebhook\/?hash=\1/p')
+hook=
+for line in $(seq "$lines"); do
+    hook+=$(run --json line add --portal bench --connector botframework --line "$line" --set bot_handle=b \
+        --set "app_id=$(printf '%08d-2222-3333-4444-555555555555' "$line")" --set-file "app_secret=$place/secret" |
+        sed -n 's/.*"hash": "\(.*\)".*/\/imwebhook\/?hash=\1 /p')
+done
 figure() { curl -s "$admin/metrics" | awk -v name="$1" '$1 ~ "^"name {sum += $2} END {printf "%.0f", sum}'; }
-for _ in $(seq "$rounds"); do
+for round in $(seq "$rounds"); do
     HOOK=$hook STORE=0 wrk -t2 -c64 -d"$seconds" -s "$here/accept.lua" "$public" | grep storing
     before=$(figure trunkline_confirmed_total)
-    HOOK=$hook STORE=1 wrk -t2 -c64 -d"$seconds" -s "$here/accept.lua" "$public" | grep storing
+    HOOK=$hook STORE=1 ROUND=$round wrk -t2 -c64 -d"$seconds" -s "$here/accept.lua" "$public" | grep storing
     echo "delivered meanwhile: $((($(figure trunkline_confirmed_total) - before) / seconds))/s," \
         "queued: $(figure trunkline_queued), resident: $(awk '/VmRSS/ {print int($2 / 1024)}' "/proc/$server/status") MB"
 done
