@@ -17,7 +17,7 @@ use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
@@ -121,6 +121,9 @@ impl From<rusqlite::Error> for StoreError {
 #[derive(Clone, Debug)]
 pub struct Store {
     path: Arc<PathBuf>,
+    /// The connection that opened the file, kept for the first who writes. Closed in between it would be the last one,
+    /// and SQLite would copy a killed server's whole log into the file before the server is ready.
+    first: Arc<Mutex<Option<Connection>>>,
 }
 
 impl Store {
@@ -137,10 +140,11 @@ impl Store {
             }
             _ => StoreError::Folder { path: path.clone(), why },
         })?;
-        let store = Self { path: Arc::new(path) };
+        let store = Self { path: Arc::new(path), first: Arc::default() };
         let mut db = store.writing()?;
         mark::check(store.path(), &db)?;
         migrate::run(&mut db)?;
+        *store.first.lock().unwrap_or_else(PoisonError::into_inner) = Some(db);
         Ok(store)
     }
 
@@ -151,6 +155,9 @@ impl Store {
 
     /// A connection that writes. The server has exactly one, inside [`Writer`]; commands open theirs for a moment.
     pub fn writing(&self) -> Result<Connection, StoreError> {
+        if let Some(first) = self.first.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Ok(first);
+        }
         let db = Connection::open_with_flags(
             self.path.as_ref(),
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
@@ -248,6 +255,27 @@ mod tests {
         assert_eq!(value(&db, "synchronous"), "2");
         assert_eq!(value(&db, "foreign_keys"), "1");
         assert!(store.reading().unwrap().execute("delete from portals", []).is_err());
+    }
+
+    /// Start-up needs no repair step: what a kill left in the log is read from there.
+    #[test]
+    fn opening_leaves_a_killed_servers_log_where_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let db = store.writing().unwrap();
+        db.execute("insert into shelf (name, body, at) values ('x', '', 0)", []).unwrap();
+        let killed = tempfile::tempdir().unwrap();
+        for name in [FILE, "trunkline.db-wal"] {
+            std::fs::copy(folder.path().join(name), killed.path().join(name)).unwrap();
+        }
+        let log = || std::fs::metadata(killed.path().join("trunkline.db-wal")).unwrap().len();
+        let before = log();
+        assert!(before > 0);
+        let store = Store::open(killed.path()).unwrap();
+        let _writer = store.writing().unwrap();
+        assert_eq!(log(), before);
+        let rows: i64 = store.reading().unwrap().query_row("select count(*) from shelf", [], |row| row.get(0)).unwrap();
+        assert_eq!(rows, 1);
     }
 
     #[test]

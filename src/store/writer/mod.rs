@@ -164,7 +164,8 @@ impl Writer {
             stats: Arc::clone(&stats),
             on_foreign_change: Box::new(on_foreign_change),
             data_version: None,
-            dirty: false,
+            // What a killed server has left in the log goes into the file in the first idle moment.
+            dirty: true,
             mark,
             owed: Vec::new(),
             trouble: Trouble::default(),
