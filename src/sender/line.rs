@@ -207,9 +207,14 @@ impl LineTask {
         self.record.last_error = Some(error);
     }
 
-    /// Removes the block; true when there was one, or a failure to forget.
+    /// A packet was left unconfirmed and the trouble is not over: its day runs, whether or not an attempt was counted.
+    pub(super) fn is_troubled(&self) -> bool {
+        self.record.first_attempt_at.is_some() || self.record.blocked_until.is_some()
+    }
+
+    /// Ends the trouble; true when there was one.
     pub(super) fn lift(&mut self, error: Option<String>) -> bool {
-        let had = self.record.attempts > 0 || self.record.blocked_until.is_some();
+        let had = self.is_troubled();
         self.extra = None;
         self.record.attempts = 0;
         self.record.first_attempt_at = None;

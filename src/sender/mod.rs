@@ -367,7 +367,13 @@ impl SenderLoop {
                 task.extra = None;
                 task.trouble.evidence_missing();
             }
-            Next::Empty => (task.pending, task.extra) = (false, None),
+            Next::Empty => {
+                (task.pending, task.extra) = (false, None);
+                // What the trouble was about was taken out by hand: the next message begins a day of its own.
+                if task.lift(None) {
+                    self.save_block(id, Vec::new(), None);
+                }
+            }
             Next::Unreadable(row, why) => {
                 self.bury_one(id, row, Moving::One, why);
             }

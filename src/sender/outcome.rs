@@ -293,7 +293,7 @@ impl SenderLoop {
         let Some(task) = self.lines.get_mut(&id) else { return Ok(()) };
         task.status_came(named);
         let mut rows = task.flight.as_ref().map(|flight| flight.named(connector, named)).unwrap_or_default();
-        if rows.len() < named.len() && task.record.attempts > 0 {
+        if rows.len() < named.len() && task.is_troubled() {
             rows.extend(queue::find_posted(&self.db, id, connector, named)?);
         }
         rows.sort_unstable();

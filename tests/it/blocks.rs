@@ -4,12 +4,14 @@
 use std::time::Duration;
 
 use trunkline::clock::{Clock, UnixMillis};
-use trunkline::ids::LineId;
+use trunkline::ids::{LineId, MessageId};
 use trunkline::language::Language;
 use trunkline::net::Answer;
-use trunkline::queue::dead;
 use trunkline::queue::lost::Tell;
+use trunkline::queue::{self, dead};
 use trunkline::sender::Event;
+use trunkline::store::counters::Direction;
+use trunkline::store::{Tx, directory};
 
 use crate::support::house::{House, Reply, START, Ways, answer, gone, ok, refused, silent};
 
@@ -390,4 +392,66 @@ fn promise_6_a_portal_hears_of_a_message_that_it_did_not_take() {
     let news = house.heard("box.test").pop().unwrap();
     assert!(news[0].contains(": 1, received") && news[0].ends_with("They were not kept."), "{news:?}");
     assert_eq!((house.sums().dead, house.sums().queued), (1, 0));
+}
+
+/// A proxy may ask for a pause although the portal behind it has taken the packet and says so a moment later.
+#[test]
+fn a_confirmation_during_a_wished_pause_counts() {
+    let busy = Answer { status: 503, headers: vec![("retry-after".into(), "30".into())], body: Vec::new() };
+    let mut house = House::new();
+    house.script("box.test", [Ok(busy)]);
+    let line = house.line("box.test", "1", "17.0.14");
+    house.push(line, "m");
+    house.settle();
+    assert_eq!((house.record(line).attempts, house.sums().queued), (0, 1));
+    house.stage.status(line, &["m"]);
+    house.settle();
+    let record = house.record(line);
+    assert_eq!((house.sums().confirmed, record.blocked_until, record.first_attempt_at), (1, None, None));
+    house.pass(Duration::from_mins(5));
+    assert_eq!(house.heard("box.test").len(), 1, "not posted again");
+}
+
+/// What a person does to a line is seen by the server like any change from outside.
+fn by_hand(house: &mut House, work: impl FnOnce(&mut Tx<'_>) -> rusqlite::Result<()> + Send + 'static) {
+    house.stage.writer.write(Duration::from_secs(5), work).unwrap();
+    house.stage.bell.tell(Event::Changed);
+    house.settle();
+}
+
+/// A day belongs to the messages that waited through it: when they were dropped by hand, the next one begins its own
+/// and is not given up untried.
+#[test]
+fn a_line_that_was_emptied_by_hand_begins_a_new_day() {
+    let mut house = House::new();
+    house.portal("box.test", |_| gone());
+    let line = house.line("box.test", "1", "23.100.0");
+    house.push(line, "dropped");
+    house.settle();
+    by_hand(&mut house, move |tx| {
+        let row = queue::head(tx.db(), line, MessageId(0), 1)?.remove(0);
+        dead::bury(tx, Direction::In, row.id, dead::Reason::Dropped, "by hand").map(drop)
+    });
+    house.pass(Duration::from_hours(25));
+    let record = house.record(line);
+    assert_eq!((record.attempts, record.first_attempt_at, record.blocked_until), (0, None, None));
+    house.portal("box.test", |_| ok());
+    house.push(line, "next");
+    house.settle();
+    assert_eq!((house.sums().confirmed, house.sums().dead), (1, 1));
+}
+
+/// The end of a trouble is stored also when it never counted an attempt and its pause was ended by hand.
+#[test]
+fn an_unblocked_pause_leaves_no_day_behind() {
+    let busy = Answer { status: 503, headers: vec![("retry-after".into(), "30".into())], body: Vec::new() };
+    let mut house = House::new();
+    house.script("box.test", [Ok(busy)]);
+    let line = house.line("box.test", "1", "23.100.0");
+    house.push(line, "m");
+    house.settle();
+    let mut record = house.record(line);
+    record.blocked_until = None;
+    by_hand(&mut house, move |tx| directory::set_block(tx, &record));
+    assert_eq!((house.sums().confirmed, house.record(line).first_attempt_at), (1, None));
 }
