@@ -14,6 +14,7 @@ impl SenderLoop {
     pub(super) fn bury_one(&mut self, id: LineId, row: MessageId, moving: Moving, why: String) {
         if let Some(task) = self.lines.get_mut(&id) {
             task.moving = Some(moving);
+            task.writes += 1;
         }
         let reason = if moving == Moving::Poison { dead::Reason::Poison } else { dead::Reason::Unreadable };
         log::error!(line:% = id, message:% = row, error = why.as_str(); "a message became a dead letter");
@@ -40,6 +41,9 @@ impl SenderLoop {
             dead::Reason::TakenOver => "the bot, group or page now belongs to another line".to_owned(),
             _ => self.lines.get(&id).and_then(|task| task.record.last_error.clone()).unwrap_or_default(),
         };
+        if let Some(task) = self.lines.get_mut(&id) {
+            task.writes += 1;
+        }
         self.writer.submit(
             move |tx| {
                 let lost = if told { lost::of_head(tx, id, BURY_STEP)? } else { None };
@@ -75,6 +79,7 @@ impl SenderLoop {
 
     pub(super) fn buried(&mut self, id: LineId, moved: usize) {
         let Some(task) = self.lines.get_mut(&id) else { return };
+        task.writes = task.writes.saturating_sub(1);
         let moving = task.moving;
         if moved >= BURY_STEP {
             let reason = if moving == Some(Moving::Expired) { dead::Reason::Expired } else { dead::Reason::TakenOver };
