@@ -5,6 +5,7 @@ mod letters;
 mod reason;
 mod replay;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Result, named_params};
@@ -18,29 +19,58 @@ pub use letters::{Chosen, DeadLetter, body, by_id, chosen, count, list, of_messa
 pub use reason::{REASONS, Reason};
 pub use replay::{Refusal, may_return, replay};
 
-const BURY_IN: &str = "
-    insert into dead_letters (direction, message_id, line_id, portal, connector, line, reason, error, command,
-                              chat, message, body, accepted_at, died_at, attempts, origin)
-    select 'in', m.id, m.line_id, portals.name, m.connector, lines.line, :reason, :error, m.command,
-           m.chat, m.message, m.body, m.accepted_at, :now, m.attempts, m.origin
-      from queue m
-      join lines on lines.id = m.line_id
-      join portals on portals.id = lines.portal_id
-     where m.id = :id
-    returning connector";
+/// One row, or the oldest rows of a line.
+macro_rules! bury_in {
+    ($which:literal) => {
+        concat!(
+            "insert into dead_letters (direction, message_id, line_id, portal, connector, line, reason, error, command,
+                                       chat, message, body, accepted_at, died_at, attempts, origin)
+             select 'in', m.id, m.line_id, portals.name, m.connector, lines.line, :reason, :error, m.command,
+                    m.chat, m.message, m.body, m.accepted_at, :now, m.attempts, m.origin
+               from (select * from queue where ",
+            $which,
+            ") m
+               join lines on lines.id = m.line_id
+               join portals on portals.id = lines.portal_id
+              order by m.id
+             returning connector"
+        )
+    };
+}
 
 /// What an outgoing message names stands in its body; one that can't be read is known by its line alone.
-const BURY_OUT: &str = "
-    insert into dead_letters (direction, message_id, line_id, portal, connector, line, reason, error, command,
-                              chat, message, body, accepted_at, died_at, attempts, progress, origin)
-    select 'out', m.id, m.line_id, portals.name, coalesce(json ->> 'connector', lines.connector), lines.line, :reason,
-           :error, coalesce(json ->> 't', 'out'), m.chat, coalesce(json ->> 'im_message', ''), m.body, m.accepted_at,
-           :now, m.attempts, m.progress, m.origin
-      from (select *, case when json_valid(cast(body as text)) then cast(body as text) end as json
-              from outbox where id = :id) m
-      join lines on lines.id = m.line_id
-      join portals on portals.id = lines.portal_id
-    returning connector";
+macro_rules! bury_out {
+    ($which:literal) => {
+        concat!(
+            "insert into dead_letters (direction, message_id, line_id, portal, connector, line, reason, error, command,
+                                       chat, message, body, accepted_at, died_at, attempts, progress, origin)
+             select 'out', m.id, m.line_id, portals.name, coalesce(json ->> 'connector', lines.connector), lines.line,
+                    :reason, :error, coalesce(json ->> 't', 'out'), m.chat, coalesce(json ->> 'im_message', ''), m.body,
+                    m.accepted_at, :now, m.attempts, m.progress, m.origin
+               from (select *, case when json_valid(cast(body as text)) then cast(body as text) end as json
+                       from outbox where ",
+            $which,
+            ") m
+               join lines on lines.id = m.line_id
+               join portals on portals.id = lines.portal_id
+              order by m.id
+             returning connector"
+        )
+    };
+}
+
+const BURY_IN: &str = bury_in!("id = :id");
+const BURY_OUT: &str = bury_out!("id = :id");
+const BURY_LINE_IN: &str = bury_in!("line_id = :line and command <> :spared order by id limit :limit");
+const BURY_LINE_OUT: &str = bury_out!("line_id = :line and :spared is not null order by id limit :limit");
+
+/// The same rows as were copied: nothing comes between in a transaction.
+const DELETE_LINE_IN: &str = "
+    delete from queue
+     where id in (select id from queue where line_id = :line and command <> :spared order by id limit :limit)";
+const DELETE_LINE_OUT: &str = "
+    delete from outbox
+     where id in (select id from outbox where line_id = :line and :spared is not null order by id limit :limit)";
 
 /// Moves one row of the queue or the outbox into dead letters; false when it is gone already.
 pub fn bury(tx: &mut Tx<'_>, direction: Direction, id: MessageId, reason: Reason, error: &str) -> Result<bool> {
@@ -67,26 +97,31 @@ pub fn bury_line(
     error: &str,
     limit: usize,
 ) -> Result<usize> {
-    const QUEUE: &str = "select id from queue where line_id = :line and command <> :spared order by id limit :limit";
-    const OUTBOX: &str = "select id from outbox where line_id = :line and :spared is not null order by id limit :limit";
-    let sql = match direction {
-        Direction::In => QUEUE,
-        Direction::Out => OUTBOX,
+    let (copy, delete) = match direction {
+        Direction::In => (BURY_LINE_IN, DELETE_LINE_IN),
+        Direction::Out => (BURY_LINE_OUT, DELETE_LINE_OUT),
     };
-    let ids = tx
-        .db()
-        .prepare_cached(sql)?
-        .query_map(
-            named_params! {
-                ":line": line.0, ":spared": reason.spares(), ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
-            },
-            |row| Ok(MessageId(row.get(0)?)),
-        )?
-        .collect::<Result<Vec<_>>>()?;
-    for id in &ids {
-        bury(tx, direction, *id, reason, error)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut moved = 0;
+    let mut connectors: BTreeMap<String, i64> = BTreeMap::new();
+    let mut copy = tx.db().prepare_cached(copy)?;
+    let mut rows = copy.query(named_params! {
+        ":line": line.0, ":spared": reason.spares(), ":limit": limit,
+        ":reason": reason.as_str(), ":error": error, ":now": tx.now.0,
+    })?;
+    while let Some(row) = rows.next()? {
+        *connectors.entry(row.get(0)?).or_default() += 1;
+        moved += 1;
     }
-    Ok(ids.len())
+    drop(rows);
+    drop(copy);
+    tx.db().prepare_cached(delete)?.execute(named_params! {
+        ":line": line.0, ":spared": reason.spares(), ":limit": limit,
+    })?;
+    for (connector, count) in connectors {
+        tx.deltas.add(Counter::Dead, &connector, direction, reason.as_str(), count);
+    }
+    Ok(moved)
 }
 
 const FORGET: &str = "
