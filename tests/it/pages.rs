@@ -55,7 +55,8 @@ fn a_conversation_on_both_pages() {
     browser.until(&desk, "document.querySelector('.bubble .file')?.innerText === 'prices 2026.pdf'");
     browser.until(&chat, "document.querySelector('.bubble a[href$=\"prices%202026.pdf\"]')");
 
-    // Both edit; Escape leaves a message as it was.
+    // Both edit; Escape leaves a message as it was. The last mark would move the message under the mouse.
+    browser.until(&desk, "document.body.innerText.split('✓ Delivered').length === 3");
     browser.click(&desk, ".bubble.mine .actions button");
     browser.until(&desk, "document.querySelector('#write textarea').value.startsWith('Yes, [b]three')");
     browser.press(&desk, "Escape");

@@ -109,16 +109,31 @@ impl Browser {
         });
     }
 
-    /// Clicks in the middle of what the selector finds, as a mouse does.
+    /// Clicks in the middle of what the selector finds, as a mouse does, once it stands still and nothing lies over it.
     pub fn click(&mut self, page: &Page, selector: &str) {
         let middle = format!(
-            "(() => {{ const box = document.querySelector({}).getBoundingClientRect(); \
-             return [box.x + box.width / 2, box.y + box.height / 2]; }})()",
+            "(async () => {{
+                const find = () => {{
+                    const one = document.querySelector({});
+                    const box = one.getBoundingClientRect();
+                    return [one, box.x + box.width / 2, box.y + box.height / 2];
+                }};
+                for (let frame = 0; frame < 600; frame++) {{
+                    const [before, x, y] = find();
+                    await new Promise(requestAnimationFrame);
+                    await new Promise(requestAnimationFrame);
+                    const [one, toX, toY] = find();
+                    if (one === before && x === toX && y === toY && one.contains(document.elementFromPoint(x, y)))
+                        return [x, y];
+                }}
+                return null;
+            }})()",
             json!(selector)
         );
-        let at = self.eval(page, &middle);
         // A page behind another one draws no frame and answers no mouse.
         self.ask(Some(page), "Page.bringToFront", json!({})).unwrap();
+        let at = self.eval(page, &middle);
+        assert!(at.is_array(), "{selector} never stands still");
         for kind in ["mousePressed", "mouseReleased"] {
             let params = json!({"type": kind, "x": at[0], "y": at[1], "button": "left", "clickCount": 1});
             self.ask(Some(page), "Input.dispatchMouseEvent", params).unwrap();
