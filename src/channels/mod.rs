@@ -4,6 +4,7 @@
 
 pub mod botframework;
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
 use std::sync::Arc;
@@ -71,33 +72,34 @@ pub struct Virtual {
 }
 
 /// A webhook as it came, its line already found by the hash.
-#[derive(Clone, Debug, Default)]
-pub struct Webhook {
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Webhook<'a> {
     /// `POST` or `GET`.
-    pub method: String,
-    /// Query pairs, decoded.
-    pub query: Vec<(String, String)>,
+    pub method: &'a str,
+    /// Query as it came, without `?`.
+    pub query: &'a str,
     /// Header names in lower case.
-    pub headers: Vec<(String, String)>,
+    pub headers: &'a [(String, String)],
     /// Whole body.
-    pub body: Vec<u8>,
+    pub body: &'a [u8],
 }
 
-impl Webhook {
+impl Webhook<'_> {
     /// The first header of that (lower-case) name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 }
 
-/// A webhook whose sender has been proved. Only this folder can make one, so `receive` never sees unchecked bytes.
+/// A webhook whose sender has been proved. Only this folder can make one, so `receive` never sees unchecked bytes. What the
+/// proof has read of the body stays with it, in the connector's own form: a body is parsed once.
 #[derive(Debug)]
-pub struct Verified(Webhook);
+pub struct Verified(Box<dyn Any + Send>);
 
 impl Verified {
-    /// The proved webhook.
-    pub fn webhook(&self) -> &Webhook {
-        &self.0
+    /// What the proof has read; `None` when another connector made it.
+    fn read<T: 'static>(&self) -> Option<&T> {
+        self.0.downcast_ref()
     }
 }
 
@@ -204,7 +206,7 @@ pub trait Connector: Debug + Send + Sync {
     /// Shape of the settings, no network.
     fn check(&self, settings: &Settings) -> Result<(), TestError>;
     /// Proves who sent `hook`. May fetch the network's public keys; never acts on the body.
-    fn verify(&self, hook: Webhook, settings: &Settings) -> Result<Verified, Rejected>;
+    fn verify(&self, hook: &Webhook<'_>, settings: &Settings) -> Result<Verified, Rejected>;
     /// Turns a proved webhook into messages. No network.
     fn receive(&self, hook: &Verified, settings: &Settings) -> Result<Received, Rejected>;
     /// The answer once everything is stored.

@@ -76,13 +76,9 @@ fn take(service: &Service, request: &Request, connector: &dyn Connector, found: 
     if !is_taken(request.header("content-type").unwrap_or_default()) {
         return Response::error(415, "TYPE_UNSUPPORTED", "webhooks are JSON or forms");
     }
-    let hook = Webhook {
-        method: request.method.clone(),
-        query: url::form_urlencoded::parse(request.query.as_bytes()).into_owned().collect(),
-        headers: request.headers.clone(),
-        body: request.body.clone(),
-    };
-    let verified = match connector.verify(hook, &found.settings) {
+    let hook =
+        Webhook { method: &request.method, query: &request.query, headers: &request.headers, body: &request.body };
+    let verified = match connector.verify(&hook, &found.settings) {
         Ok(verified) => verified,
         Err(rejected) => return refuse(found, &rejected),
     };

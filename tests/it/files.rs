@@ -73,8 +73,9 @@ fn posted(world: &Arc<World>, text: &str, attachments: &serde_json::Value) -> St
         "text": text, "attachments": attachments});
     let door = factory(Authentication::Off);
     let connector = door.get("botframework").unwrap();
-    let hook = Webhook { method: "POST".into(), body: activity.to_string().into_bytes(), ..Webhook::default() };
-    let received = connector.receive(&connector.verify(hook, &settings).unwrap(), &settings).unwrap();
+    let body = activity.to_string();
+    let hook = Webhook { method: "POST", body: body.as_bytes(), ..Webhook::default() };
+    let received = connector.receive(&connector.verify(&hook, &settings).unwrap(), &settings).unwrap();
     let line = writer
         .write(WAIT, move |tx| {
             let new = NewPortal {

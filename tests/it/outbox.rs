@@ -89,7 +89,7 @@ impl Connector for Channel {
     fn check(&self, _: &Settings) -> Result<(), TestError> {
         Ok(())
     }
-    fn verify(&self, _: Webhook, _: &Settings) -> Result<Verified, Rejected> {
+    fn verify(&self, _: &Webhook<'_>, _: &Settings) -> Result<Verified, Rejected> {
         Err(Rejected::Forbidden("not here"))
     }
     fn receive(&self, _: &Verified, _: &Settings) -> Result<Received, Rejected> {

@@ -1,7 +1,11 @@
 //! Wire structs of the Bot Framework. Lenient by rule: `null` means absent, unknown fields are ignored, ids may be
 //! numbers, a field of the wrong type counts as absent. Only this folder sees them.
 
-use serde::de::DeserializeOwned;
+use std::fmt::{self, Formatter};
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
@@ -19,11 +23,11 @@ pub(super) struct Activity {
     pub(super) service_url: String,
     #[serde(deserialize_with = "text")]
     pub(super) channel_id: String,
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "object")]
     pub(super) from: Account,
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "object")]
     pub(super) recipient: Account,
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "object")]
     pub(super) conversation: Conversation,
     #[serde(deserialize_with = "text")]
     pub(super) text: String,
@@ -64,7 +68,7 @@ pub(super) struct Account {
 pub(super) struct Conversation {
     #[serde(deserialize_with = "text")]
     pub(super) id: String,
-    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "flag", skip_serializing_if = "Option::is_none")]
     pub(super) is_group: Option<bool>,
     #[serde(deserialize_with = "text", skip_serializing_if = "String::is_empty")]
     pub(super) conversation_type: String,
@@ -110,11 +114,13 @@ pub(super) struct ChatData {
 impl Activity {
     /// Reads a body; `None` when it is not a JSON object or has no `type`.
     pub(super) fn parse(body: &[u8]) -> Option<Self> {
-        let value: Value = serde_json::from_slice(body).ok()?;
-        if !value.is_object() {
+        if body.trim_ascii_start().first() != Some(&b'{') {
             return None;
         }
-        let activity: Self = serde_json::from_value(value).ok()?;
+        // A name that stands there twice fails the first way; the second takes the last of them.
+        let read = serde_json::from_slice(body);
+        let activity: Self =
+            read.or_else(|_| serde_json::from_slice(body).and_then(serde_json::from_value::<Self>)).ok()?;
         (!activity.kind.is_empty()).then_some(activity)
     }
 }
@@ -146,12 +152,102 @@ pub(super) fn at(value: &Value, pointer: &str) -> String {
     value.pointer(pointer).map(plain).unwrap_or_default()
 }
 
+/// A text or a number as text; anything else is absent. A visitor rather than a `Value`: most of a webhook is such fields.
 fn text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
-    Value::deserialize(from).map(|value| plain(&value))
+    struct Text;
+    impl<'de> Visitor<'de> for Text {
+        type Value = String;
+
+        fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
+            f.write_str("anything")
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<String, E> {
+            Ok(text.to_owned())
+        }
+
+        fn visit_string<E>(self, text: String) -> Result<String, E> {
+            Ok(text)
+        }
+
+        fn visit_i64<E>(self, number: i64) -> Result<String, E> {
+            Ok(number.to_string())
+        }
+
+        fn visit_u64<E>(self, number: u64) -> Result<String, E> {
+            Ok(number.to_string())
+        }
+
+        fn visit_f64<E>(self, number: f64) -> Result<String, E> {
+            Ok(plain(&number.into()))
+        }
+
+        fn visit_bool<E>(self, _: bool) -> Result<String, E> {
+            Ok(String::new())
+        }
+
+        fn visit_unit<E>(self) -> Result<String, E> {
+            Ok(String::new())
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<String, A::Error> {
+            IgnoredAny.visit_seq(seq).map(|_| String::new())
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<String, A::Error> {
+            IgnoredAny.visit_map(map).map(|_| String::new())
+        }
+    }
+    from.deserialize_any(Text)
 }
 
-fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(from: D) -> Result<T, D::Error> {
-    Value::deserialize(from).map(|value| serde_json::from_value(value).unwrap_or_default())
+/// An object of lenient fields; anything else is absent.
+fn object<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
+    struct Object<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de> + Default> Visitor<'de> for Object<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
+            f.write_str("anything")
+        }
+
+        fn visit_str<E>(self, _: &str) -> Result<T, E> {
+            Ok(T::default())
+        }
+
+        fn visit_i64<E>(self, _: i64) -> Result<T, E> {
+            Ok(T::default())
+        }
+
+        fn visit_u64<E>(self, _: u64) -> Result<T, E> {
+            Ok(T::default())
+        }
+
+        fn visit_f64<E>(self, _: f64) -> Result<T, E> {
+            Ok(T::default())
+        }
+
+        fn visit_bool<E>(self, _: bool) -> Result<T, E> {
+            Ok(T::default())
+        }
+
+        fn visit_unit<E>(self) -> Result<T, E> {
+            Ok(T::default())
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<T, A::Error> {
+            IgnoredAny.visit_seq(seq).map(|_| T::default())
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+    from.deserialize_any(Object(PhantomData))
+}
+
+fn flag<'de, D: Deserializer<'de>>(from: D) -> Result<Option<bool>, D::Error> {
+    Value::deserialize(from).map(|value| value.as_bool())
 }
 
 fn list<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Vec<T>, D::Error> {

@@ -42,18 +42,23 @@ impl Gate {
         Self { issuer, keys, proved: Mutex::default() }
     }
 
-    /// All checks for one request.
-    pub(super) fn check(&self, tools: &Tools, header: Option<&str>, app_id: &str, body: &[u8]) -> Result<(), Rejected> {
+    /// All checks for one request; gives what the body holds.
+    pub(super) fn check(
+        &self,
+        tools: &Tools,
+        header: Option<&str>,
+        app_id: &str,
+        body: &[u8],
+    ) -> Result<Activity, Rejected> {
         let token = bearer(header)?;
         let proof = self.prove(tools, token)?;
         check_times(&proof, tools.clock.now().secs())?;
         if app_id.is_empty() || !proof.audience.eq_ignore_ascii_case(app_id) {
             return Err(Rejected::Unproved("the token is for another app id"));
         }
-        let Some(activity) = Activity::parse(body) else {
-            return Err(Rejected::Malformed("the body is not an activity"));
-        };
-        check_body(&proof, &activity)
+        let activity = Activity::parse(body).ok_or(super::NO_ACTIVITY)?;
+        check_body(&proof, &activity)?;
+        Ok(activity)
     }
 
     /// Whether callers can be proved at all.

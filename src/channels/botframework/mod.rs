@@ -117,6 +117,8 @@ const fn setting(key: &'static str, label: &'static str) -> Field {
     Field { key, label, secret: false, required: false, visible: true }
 }
 
+const NO_ACTIVITY: Rejected = Rejected::Malformed("the body is not an activity");
+
 const FIELDS: &[Field] = &[
     Field { required: true, ..setting("bot_handle", "Bot handle") },
     Field { required: true, ..setting("app_id", "App id") },
@@ -168,32 +170,31 @@ impl Connector for BotFramework {
         Ok(())
     }
 
-    fn verify(&self, hook: Webhook, settings: &Settings) -> Result<Verified, Rejected> {
-        match self.options.authentication {
+    fn verify(&self, hook: &Webhook<'_>, settings: &Settings) -> Result<Verified, Rejected> {
+        let activity = match self.options.authentication {
             Authentication::Required => {
                 let app_id = token::app_id(settings).unwrap_or_default();
-                self.gate.check(&self.tools, hook.header("authorization"), &app_id, &hook.body)?;
+                self.gate.check(&self.tools, hook.header("authorization"), &app_id, hook.body)?
             }
             Authentication::Off => {
-                let activity = Activity::parse(&hook.body);
-                let activity = activity.ok_or(Rejected::Malformed("the body is not an activity"))?;
+                let activity = Activity::parse(hook.body).ok_or(NO_ACTIVITY)?;
                 if !Url::parse(&activity.service_url).is_ok_and(|url| is_loopback(&url)) {
                     return Err(Rejected::Forbidden("without authentication only local channels may call"));
                 }
+                activity
             }
-        }
-        Ok(Verified(hook))
+        };
+        Ok(Verified(Box::new(activity)))
     }
 
     fn receive(&self, hook: &Verified, settings: &Settings) -> Result<Received, Rejected> {
         let _ = settings;
-        let activity = Activity::parse(&hook.webhook().body);
-        let activity = activity.ok_or(Rejected::Malformed("the body is not an activity"))?;
-        receive::receive(&activity, self.tools.net.as_ref(), self.tools.clock.now())
+        let activity = hook.read::<Activity>().ok_or(NO_ACTIVITY)?;
+        receive::receive(activity, self.tools.net.as_ref(), self.tools.clock.now())
     }
 
     fn answer(&self, hook: &Verified) -> HookAnswer {
-        let Some(activity) = Activity::parse(&hook.webhook().body) else {
+        let Some(activity) = hook.read::<Activity>() else {
             return HookAnswer { status: 200, body: vec![] };
         };
         match (activity.kind.as_str(), activity.delivery_mode.as_str()) {

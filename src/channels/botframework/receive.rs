@@ -143,11 +143,12 @@ fn key(activity: &Activity, kind: IncomingKind) -> Option<String> {
     }
     let mut parts =
         vec![&activity.channel_id, &activity.recipient.id, &activity.conversation.id, &activity.kind, &activity.id];
-    let content = digest(&format!("{}\n{:?}", activity.text, activity.attachments));
+    let content;
     if kind != IncomingKind::Message {
         parts.push(&activity.timestamp);
     }
     if kind == IncomingKind::Update {
+        content = digest(&format!("{}\n{:?}", activity.text, activity.attachments));
         parts.push(&content);
     }
     // Length first, so that no two lists of parts read alike.

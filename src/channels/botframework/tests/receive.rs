@@ -105,7 +105,7 @@ fn every_type_of_activity() {
 #[test]
 fn answers() {
     let answer = |activity: &Value| {
-        let answer = rig().bot.answer(&Verified(hook("", activity)));
+        let answer = rig().bot.answer(&proved(activity));
         (answer.status, String::from_utf8(answer.body).unwrap())
     };
     assert_eq!(answer(&body()), (200, String::new()));
@@ -465,11 +465,14 @@ fn odd_activities() {
         json!({"type": "message", "channelId": "x", "conversation": {"id": "c"}, "entities": [1, null], "attachments": [null, 5],
             "channelData": "text", "value": null, "membersAdded": {}, "serviceUrl": 7, "text": {"a": 1}, "from": null}),
     ] {
-        assert!(rig().bot.receive(&Verified(hook("", &odd)), &settings()).is_ok(), "{odd}");
+        assert!(rig().bot.receive(&proved(&odd), &settings()).is_ok(), "{odd}");
     }
     for bad in [json!([]), json!("x"), json!({}), json!({"type": null}), with(body(), "conversation", Value::Null)] {
-        let refused = rig().bot.receive(&Verified(hook("", &bad)), &settings());
+        let refused = rig().bot.receive(&proved(&bad), &settings());
         assert!(matches!(refused, Err(Rejected::Malformed(_))), "{bad}");
     }
     assert_eq!(received(&with(typed("ping"), "conversation", Value::Null)), Received::default());
+    let twice =
+        Activity::parse(br#" {"type":"typing","type":"message","from":{"id":"a","id":1.5},"text":{}}"#).unwrap();
+    assert_eq!((twice.kind.as_str(), twice.from.id.as_str(), twice.text.as_str()), ("message", "1.5", ""));
 }
