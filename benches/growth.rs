@@ -82,7 +82,7 @@ fn message(text: &str) -> Body {
 fn fill(store: &Store, queued: i64) {
     let db = store.writing().unwrap();
     db.pragma_update(None, "synchronous", "off").unwrap();
-    let body = body::encode(&message(&"x".repeat(500)));
+    let body = body::encode(message(&"x".repeat(500)));
     // The portal refuses connections, so that a started server has every line blocked at once.
     db.execute_batch(&format!(
         "insert into portals (name, protocol, url, licence, key, created_at)

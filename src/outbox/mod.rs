@@ -11,7 +11,7 @@ use crate::clock::UnixMillis;
 use crate::fault;
 use crate::ids::{LineId, MessageId};
 use crate::message::{Outgoing, OutgoingKind};
-use crate::queue::first_time;
+use crate::queue::Mark;
 use crate::store::counters::{Counter, Direction};
 use crate::store::{Tx, deliveries};
 
@@ -73,7 +73,7 @@ const PUSH: &str = "
 /// Accepts one command of a portal; `None` when it is a repeat (promise 2).
 pub fn push(tx: &mut Tx<'_>, line: LineId, message: &Outgoing) -> Result<Option<MessageId>> {
     if let Some(key) = event_key(message)
-        && !first_time(tx, Direction::Out, line, &key, &message.im.message_id)?
+        && !Mark::new(Direction::Out, line, &key, &message.im.message_id).is_first(tx)?
     {
         tx.deltas.add(Counter::Repeated, &message.connector, Direction::Out, "", 1);
         return Ok(None);

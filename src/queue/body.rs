@@ -136,9 +136,9 @@ struct StoredRoute {
 }
 
 /// Body → bytes for the database.
-pub fn encode(body: &Body) -> Vec<u8> {
+pub fn encode(body: Body) -> Vec<u8> {
     let stored = match body {
-        Body::Message(message) => Stored::Message(Box::new(store_message(message))),
+        Body::Message(message) => Stored::Message(Box::new(store_message(*message))),
         Body::Notice(notice) => store_notice(notice),
     };
     // Serializing owned strings and numbers to memory has no way to fail.
@@ -163,33 +163,23 @@ pub fn decode(bytes: &[u8]) -> Result<Body, BadBody> {
     })
 }
 
-fn store_ref(im: &PortalRef) -> StoredRef {
-    StoredRef { chat: im.chat_id.clone(), message: im.message_id.clone() }
+fn store_ref(im: PortalRef) -> StoredRef {
+    StoredRef { chat: im.chat_id, message: im.message_id }
 }
 
 fn load_ref(im: StoredRef) -> PortalRef {
     PortalRef { chat_id: im.chat, message_id: im.message }
 }
 
-fn store_notice(notice: &Notice) -> Stored {
+fn store_notice(notice: Notice) -> Stored {
     match notice {
-        Notice::Delivered { im, chat, ids, date } => {
-            Stored::Delivered { im: store_ref(im), chat: chat.clone(), ids: ids.clone(), date: *date }
+        Notice::Delivered { im, chat, ids, date } => Stored::Delivered { im: store_ref(im), chat, ids, date },
+        Notice::Read { im, chat, ids, date } => Stored::Read { im: im.map(store_ref), chat, ids, date },
+        Notice::Failed { im, chat, deleting, code, text, customer } => {
+            let customer = customer.map(|user| Box::new(store_user(*user)));
+            Stored::Failed { im: store_ref(im), chat, deleting, code, text, customer }
         }
-        Notice::Read { im, chat, ids, date } => {
-            Stored::Read { im: im.as_ref().map(store_ref), chat: chat.clone(), ids: ids.clone(), date: *date }
-        }
-        Notice::Failed { im, chat, deleting, code, text, customer } => Stored::Failed {
-            customer: customer.as_deref().map(|user| Box::new(store_user(user.clone()))),
-            im: store_ref(im),
-            chat: chat.clone(),
-            deleting: *deleting,
-            code: code.clone(),
-            text: text.clone(),
-        },
-        Notice::Lost { messages, since, until, text } => {
-            Stored::Lost { messages: *messages, since: *since, until: *until, text: text.clone() }
-        }
+        Notice::Lost { messages, since, until, text } => Stored::Lost { messages, since, until, text },
         Notice::Deactivated => Stored::Deactivated,
     }
 }
@@ -218,9 +208,8 @@ fn load_user(stored: StoredUser) -> User {
     }
 }
 
-fn store_message(message: &Incoming) -> StoredMessage {
-    let Incoming { connector, kind, key: _, user, chat, message_id, date, text, files, attachments, route } =
-        message.clone();
+fn store_message(message: Incoming) -> StoredMessage {
+    let Incoming { connector, kind, key: _, user, chat, message_id, date, text, files, attachments, route } = message;
     StoredMessage {
         connector,
         kind: match kind {
@@ -357,7 +346,7 @@ pub(crate) mod tests {
             Body::Notice(Notice::Lost { messages: 12, since: 1, until: 2, text: "lost".into() }),
             Body::Notice(Notice::Deactivated),
         ] {
-            assert_eq!(decode(&encode(&body)).unwrap(), body);
+            assert_eq!(decode(&encode(body.clone())).unwrap(), body);
         }
         assert!(decode(b"{\"t\":\"elsewhat\"}").is_err());
         assert!(decode(b"").is_err());

@@ -94,25 +94,39 @@ const SEEN_OUT: &str = "
     insert or ignore into seen (key, at, line_id, external, outbox_id)
     values (:key, :now, :line, :external, 1 + coalesce((select seq from sqlite_sequence where name = 'outbox'), 0))";
 
-/// Notes an event; false when it was noted before (promise 2: the unique key decides, never a cache). Call it just before
-/// the event's row is made; `external` is what the other side calls the message.
-pub fn first_time(tx: &Tx<'_>, direction: Direction, line: LineId, event: &str, external: &str) -> Result<bool> {
-    let mut digest = Sha256::new();
-    digest.update(direction.as_str());
-    digest.update(line.0.to_le_bytes());
-    digest.update(event);
-    let digest = digest.finalize();
-    let key = digest.get(..16).unwrap_or_default();
-    let changed = tx
-        .db()
-        .prepare_cached(match direction {
+/// An event as `seen` keeps it.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    direction: Direction,
+    line: LineId,
+    key: [u8; 16],
+    external: i64,
+}
+
+impl Mark {
+    /// `event` is unique within its line and direction; `external` is what the other side calls the message.
+    pub fn new(direction: Direction, line: LineId, event: &str, external: &str) -> Self {
+        let mut digest = Sha256::new();
+        digest.update(direction.as_str());
+        digest.update(line.0.to_le_bytes());
+        digest.update(event);
+        let mut key = [0; 16];
+        key.iter_mut().zip(digest.finalize()).for_each(|(to, from)| *to = from);
+        Self { direction, line, key, external: external_mark(external) }
+    }
+
+    /// Notes the event; false when it was noted before (promise 2: the unique key decides, never a cache). Call it just
+    /// before the event's row is made.
+    pub fn is_first(&self, tx: &Tx<'_>) -> Result<bool> {
+        let sql = match self.direction {
             Direction::In => SEEN_IN,
             Direction::Out => SEEN_OUT,
-        })?
-        .execute(named_params! {
-            ":key": key, ":now": tx.now.0, ":line": line.0, ":external": external_mark(external),
+        };
+        let changed = tx.db().prepare_cached(sql)?.execute(named_params! {
+            ":key": self.key, ":now": tx.now.0, ":line": self.line.0, ":external": self.external,
         })?;
-    Ok(changed == 1)
+        Ok(changed == 1)
+    }
 }
 
 /// A message's external id as `seen` keeps it: eight bytes find a message again, whatever length its channel's ids have.
@@ -134,23 +148,57 @@ pub enum Pushed {
     Repeat,
 }
 
-/// Accepts one body for the portal of `line`. `key` as the connector gave it; `connector` is the virtual id.
-pub fn push(tx: &mut Tx<'_>, line: LineId, connector: &str, key: Option<&str>, body: &Body) -> Result<Pushed> {
-    let (chat, message) = address(body);
-    if let Some(key) = key
-        && !first_time(tx, Direction::In, line, key, message)?
-    {
-        tx.deltas.add(Counter::Repeated, connector, Direction::In, "", 1);
-        return Ok(Pushed::Repeat);
+/// One row that is about to be stored, made where there is time: the writer's thread only binds it.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    line: LineId,
+    connector: String,
+    mark: Option<Mark>,
+    command: &'static str,
+    chat: String,
+    message: String,
+    files: i64,
+    body: Vec<u8>,
+}
+
+impl Entry {
+    /// One body for the portal of `line`. `key` as the connector gave it; `connector` is the virtual id.
+    pub fn new(line: LineId, connector: &str, key: Option<&str>, body: Body) -> Self {
+        let (chat, message) = address(&body);
+        Self {
+            line,
+            connector: connector.to_owned(),
+            mark: key.map(|key| Mark::new(Direction::In, line, key, message)),
+            command: command(&body),
+            chat: chat.to_owned(),
+            message: message.to_owned(),
+            files: i64::try_from(files(&body)).unwrap_or(i64::MAX),
+            body: body::encode(body),
+        }
     }
-    tx.db().prepare_cached(PUSH)?.execute(named_params! {
-        ":line": line.0, ":connector": connector, ":command": command(body), ":chat": chat, ":message": message,
-        ":files": i64::try_from(files(body)).unwrap_or(i64::MAX), ":body": body::encode(body), ":now": tx.now.0,
-    })?;
-    let id = MessageId(tx.db().last_insert_rowid());
-    fault::point("after insert");
-    tx.deltas.add(Counter::Accepted, connector, Direction::In, "", 1);
-    Ok(Pushed::New(id))
+
+    /// Accepts it, unless its event was accepted before.
+    pub fn push(&self, tx: &mut Tx<'_>) -> Result<Pushed> {
+        if let Some(mark) = &self.mark
+            && !mark.is_first(tx)?
+        {
+            tx.deltas.add(Counter::Repeated, &self.connector, Direction::In, "", 1);
+            return Ok(Pushed::Repeat);
+        }
+        tx.db().prepare_cached(PUSH)?.execute(named_params! {
+            ":line": self.line.0, ":connector": self.connector, ":command": self.command, ":chat": self.chat,
+            ":message": self.message, ":files": self.files, ":body": self.body, ":now": tx.now.0,
+        })?;
+        let id = MessageId(tx.db().last_insert_rowid());
+        fault::point("after insert");
+        tx.deltas.add(Counter::Accepted, &self.connector, Direction::In, "", 1);
+        Ok(Pushed::New(id))
+    }
+}
+
+/// Accepts one body for the portal of `line`: an [`Entry`] made and pushed in one go.
+pub fn push(tx: &mut Tx<'_>, line: LineId, connector: &str, key: Option<&str>, body: &Body) -> Result<Pushed> {
+    Entry::new(line, connector, key, body.clone()).push(tx)
 }
 
 /// Oldest first. Index: `queue_line_id_idx`.

@@ -87,7 +87,7 @@ mod tests {
             chat: String::new(),
             message: String::new(),
             files,
-            body: body::encode(&Body::Notice(Notice::Deactivated)),
+            body: body::encode(Body::Notice(Notice::Deactivated)),
             accepted_at: UnixMillis(0),
             attempts: 0,
         }
@@ -128,7 +128,7 @@ mod tests {
             message.date = date;
             let mut stored = row(1, "a", "message", 0);
             (stored.body, stored.accepted_at) =
-                (body::encode(&Body::Message(Box::new(message))), UnixMillis(1_500_000_000_999));
+                (body::encode(Body::Message(Box::new(message))), UnixMillis(1_500_000_000_999));
             let Next::Packet(cut) = cut(vec![stored], LIMITS) else { panic!("a packet") };
             let Some((_, Body::Message(message))) = cut.rows.first() else { panic!("a message") };
             assert_eq!(message.date, Some(want));
