@@ -24,7 +24,7 @@ use crate::queue::{self, dead, lost};
 use crate::sender::{SenderLoop, packet};
 use crate::store::check::{self, Verdict};
 use crate::store::readers::Readers;
-use crate::store::writer::WriterThread;
+use crate::store::writer::{Deadlines, WriterThread};
 use crate::store::{ServerLock, Store, StoreError, Writer};
 use crate::{dispatcher, sender};
 
@@ -207,6 +207,7 @@ pub struct App {
     check: Loop,
     stop_background: Sender<()>,
     writer: WriterThread,
+    deadlines: Loop,
     ended: Receiver<&'static str>,
     _lock: ServerLock,
 }
@@ -236,10 +237,12 @@ impl App {
         let factory = Arc::new(factory(config, &net, &clock, shelf));
         let metrics = Metrics::default();
 
+        let deadlines = Deadlines::new(Arc::clone(&clock));
         let service = Arc::new(Service {
             readers: Readers::new(store.clone(), config.http.workers),
             data_dir: config.data_dir.clone(),
             writer: writer.clone(),
+            deadlines: deadlines.clone(),
             clock: Arc::clone(&clock),
             net: Arc::clone(&net),
             factory: Arc::clone(&factory),
@@ -298,6 +301,10 @@ impl App {
             })?,
             stop_background,
             writer: writer_thread,
+            deadlines: Loop::start("deadlines", Life::Endless, &anybody, move || {
+                deadlines.run();
+                Ok(())
+            })?,
             ended,
             _lock: lock,
         })
@@ -334,6 +341,8 @@ impl App {
         self.housekeeper.join();
         self.check.join();
         self.writer.stop();
+        self.service.deadlines.stop();
+        self.deadlines.join();
     }
 }
 
@@ -353,9 +362,9 @@ fn front(config: &Config, service: &Arc<Service>, tell: Tell) -> Result<Front, A
         ..Limits::default()
     };
     let handler = Arc::clone(service);
-    let handler: crate::http::front::Handler = Arc::new(move |request| {
+    let handler: crate::http::front::Handler = Arc::new(move |request, answer| {
         let _alive = &tell;
-        handler.handle(&request)
+        handler.handle(&request, answer);
     });
     Ok(Front::start(&bind(&config.listen), &bind(&config.admin_listen), tls, limits, &handler)?)
 }

@@ -36,7 +36,7 @@ use super::workers::{Gate, Workers};
 use super::{Request, Response, Side};
 
 pub use super::limits::{Bind, FrontError, FrontStats, Limits};
-pub use super::workers::Handler;
+pub use super::workers::{Answer, Handler};
 
 /// How long a stop waits for requests in flight.
 const GRACE: Duration = Duration::from_secs(10);

@@ -1,46 +1,48 @@
 //! The single webhook address: hash → line → proof → messages → commit → 200. Nothing is answered 200 before its
-//! messages are on the disk (promise 1).
+//! messages are on the disk (promise 1). The worker does what comes before the commit and is free; the answer comes from
+//! the writer's thread, or from the watch when the disk keeps it too long.
 
-use super::service::{Service, not_stored, unavailable};
-use super::{Request, Response};
-use crate::channels::{Connector, Rejected, Webhook};
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::service::{Service, not_stored, only, unavailable};
+use super::workers::Answer;
+use super::{Request, Response, Side};
+use crate::channels::{Connector, HookAnswer, Rejected, Webhook};
+use crate::ids::LineId;
 use crate::message::{Body, IncomingKind, Notice, Received};
 use crate::portals::protocol;
-use crate::queue;
+use crate::queue::{self, Entry};
 use crate::records::{Line, LineState, Portal, Settings};
 use crate::store::{Tx, directory};
 
-/// `/imwebhook/?hash=HASH`.
-pub(super) fn by_query(service: &Service, request: &Request) -> Response {
-    let hash = url::form_urlencoded::parse(request.query.as_bytes())
-        .find(|(key, _)| key == "hash")
-        .map(|(_, value)| value.into_owned())
-        .unwrap_or_default();
-    by_hash(service, request, &hash)
+/// The hash that a webhook's address carries, `/imwebhook/?hash=HASH` or `/imwebhook/h/HASH`; `None` for other paths.
+pub(super) fn hash(request: &Request) -> Option<Cow<'_, str>> {
+    if request.side != Side::Public {
+        return None;
+    }
+    match request.path.as_str() {
+        "/imwebhook" | "/imwebhook/" => {
+            let mut pairs = url::form_urlencoded::parse(request.query.as_bytes());
+            Some(pairs.find(|(key, _)| key == "hash").map(|(_, value)| value).unwrap_or_default())
+        }
+        path => path.strip_prefix("/imwebhook/h/").map(|hash| hash.trim_end_matches('/').into()),
+    }
+}
+
+/// Takes one webhook in, and answers it.
+pub(super) fn take(service: &Arc<Service>, request: &Request, hash: &str, answer: Answer) {
+    let began = service.clock.ticks();
+    match read(service, request, hash) {
+        Ok(taken) => store(service, taken, began, answer),
+        Err(response) => answer.give(response),
+    }
 }
 
 /// The same answer for every hash that leads nowhere: missing, malformed, unknown, without settings.
 fn nowhere() -> Response {
     Response::error(404, "UNKNOWN_HASH", "no line has this address")
-}
-
-/// `/imwebhook/h/HASH`.
-pub(super) fn by_hash(service: &Service, request: &Request, hash: &str) -> Response {
-    let began = service.clock.ticks();
-    let found = match find(service, hash) {
-        Ok(Some(found)) => found,
-        Ok(None) => return nowhere(),
-        Err(answer) => return answer,
-    };
-    let Some(connector) = service.factory.get(&found.line.connector) else { return nowhere() };
-    let methods: &[&str] = if connector.takes_get() { &["GET", "POST"] } else { &["POST"] };
-    super::service::only(request, methods, || {
-        let answer = take(service, request, connector.as_ref(), &found);
-        if answer.status < 300 {
-            service.metrics.accepted(service.clock.ticks().saturating_sub(began));
-        }
-        answer
-    })
 }
 
 struct Found {
@@ -72,53 +74,83 @@ fn is_taken(content_type: &str) -> bool {
     forms.contains(&kind.as_str()) || (kind.starts_with("application/") && kind.ends_with("+json"))
 }
 
-fn take(service: &Service, request: &Request, connector: &dyn Connector, found: &Found) -> Response {
-    if !is_taken(request.header("content-type").unwrap_or_default()) {
-        return Response::error(415, "TYPE_UNSUPPORTED", "webhooks are JSON or forms");
-    }
-    let hook =
-        Webhook { method: &request.method, query: &request.query, headers: &request.headers, body: &request.body };
-    let verified = match connector.verify(&hook, &found.settings) {
-        Ok(verified) => verified,
-        Err(rejected) => return refuse(found, &rejected),
-    };
-    let received = match connector.receive(&verified, &found.settings) {
-        Ok(received) => received,
-        Err(rejected) => return refuse(found, &rejected),
-    };
-    let line = found.line.id;
-    let bodies = speakable(&found.portal, received.messages.clone());
-    let stored = service.writer.write(service.commit_wait, move |tx| store(tx, &received, &bodies, line));
-    match stored {
-        Ok(true) => service.sender.wake(line),
-        Ok(false) => (),
-        Err(error) => return not_stored(&error),
-    }
-    let answer = connector.answer(&verified);
-    let mut response = Response::text(answer.status, "application/json", answer.body);
-    if response.body.is_empty() {
-        response.headers.clear();
-    }
-    response
+/// What one webhook leaves to be stored, and what it is answered then.
+struct Taken {
+    line: LineId,
+    received: Received,
+    entries: Vec<Entry>,
+    answer: HookAnswer,
 }
 
-/// Leaves out what the portal's version has no word for (typing marks).
-fn speakable(portal: &Portal, messages: Vec<crate::message::Incoming>) -> Vec<(Option<String>, Body)> {
-    let protocol = protocol(&portal.protocol);
-    messages
+/// Everything up to the commit.
+fn read(service: &Service, request: &Request, hash: &str) -> Result<Taken, Response> {
+    let found = find(service, hash)?.ok_or_else(nowhere)?;
+    let connector = service.factory.get(&found.line.connector).ok_or_else(nowhere)?;
+    let methods: &[&str] = if connector.takes_get() { &["GET", "POST"] } else { &["POST"] };
+    only(request, methods)?;
+    if !is_taken(request.header("content-type").unwrap_or_default()) {
+        return Err(Response::error(415, "TYPE_UNSUPPORTED", "webhooks are JSON or forms"));
+    }
+    convert(connector.as_ref(), request, &found).map_err(|rejected| refuse(&found, &rejected))
+}
+
+fn convert(connector: &dyn Connector, request: &Request, found: &Found) -> Result<Taken, Rejected> {
+    let hook =
+        Webhook { method: &request.method, query: &request.query, headers: &request.headers, body: &request.body };
+    let verified = connector.verify(&hook, &found.settings)?;
+    let mut received = connector.receive(&verified, &found.settings)?;
+    let line = found.line.id;
+    let protocol = protocol(&found.portal.protocol);
+    let entries = std::mem::take(&mut received.messages)
         .into_iter()
-        .map(|message| (message.key.clone(), Body::Message(Box::new(message))))
-        .filter(|(_, body)| protocol.is_some_and(|protocol| protocol.can_say(portal, body)))
-        .collect()
+        .filter_map(|mut message| {
+            // A typing mark that comes late is worse than none; it is not worth a place among the repeats either.
+            let key = message.key.take().filter(|_| message.kind != IncomingKind::Typing);
+            let connector = message.connector.clone();
+            let body = Body::Message(Box::new(message));
+            // What the portal's version has no word for (typing marks) is left out.
+            let can_say = protocol.is_some_and(|protocol| protocol.can_say(&found.portal, &body));
+            can_say.then(|| Entry::new(line, &connector, key.as_deref(), body))
+        })
+        .collect();
+    Ok(Taken { line, received, entries, answer: connector.answer(&verified) })
+}
+
+/// Hands what was taken to the writer, and leaves the answer to it.
+fn store(service: &Arc<Service>, taken: Taken, began: Duration, answer: Answer) {
+    let Taken { line, received, entries, answer: said } = taken;
+    let after = Arc::clone(service);
+    let kept = service.writer.write_then(
+        service.commit_wait,
+        move |tx| put(tx, line, &received, &entries),
+        move |stored| {
+            answer.give(match stored {
+                Ok(wake) => {
+                    if wake {
+                        after.sender.wake(line);
+                    }
+                    if said.status < 300 {
+                        after.metrics.accepted(after.clock.ticks().saturating_sub(began));
+                    }
+                    in_words(said)
+                }
+                Err(error) => not_stored(&error),
+            });
+        },
+    );
+    service.deadlines.keep(kept);
+}
+
+fn in_words(said: HookAnswer) -> Response {
+    if said.body.is_empty() {
+        Response { status: said.status, headers: Vec::new(), body: Vec::new(), close: false }
+    } else {
+        Response::text(said.status, "application/json", said.body)
+    }
 }
 
 /// Stores everything one webhook brought; true when something waits for the portal now.
-fn store(
-    tx: &mut Tx<'_>,
-    received: &Received,
-    bodies: &[(Option<String>, Body)],
-    line: crate::ids::LineId,
-) -> rusqlite::Result<bool> {
+fn put(tx: &mut Tx<'_>, line: LineId, received: &Received, entries: &[Entry]) -> rusqlite::Result<bool> {
     // The chat's record comes first: an operator's answer may follow the message at once.
     for chat in &received.chats {
         directory::put_chat(tx, line, chat)?;
@@ -127,11 +159,8 @@ fn store(
         directory::put_alias(tx, line, short, long)?;
     }
     let mut wake = false;
-    for (key, body) in bodies {
-        let Body::Message(message) = body else { continue };
-        // A typing mark that comes late is worse than none; it is not worth a place among the repeats either.
-        let key = if message.kind == IncomingKind::Typing { None } else { key.as_deref() };
-        wake |= queue::push(tx, line, &message.connector, key, body)? != queue::Pushed::Repeat;
+    for entry in entries {
+        wake |= entry.push(tx)? != queue::Pushed::Repeat;
     }
     for (connector, chat, message) in &received.read {
         let notice = Notice::Read { im: None, chat: chat.clone(), ids: vec![message.clone()], date: tx.now.secs() };

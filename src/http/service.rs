@@ -7,6 +7,7 @@ use std::time::Duration;
 use crossbeam_channel::bounded;
 
 use super::limits::FrontStats;
+use super::workers::Answer;
 use super::{Request, Response, Side, commands, health, hook};
 use crate::channels::Factory;
 use crate::clock::Clock;
@@ -14,6 +15,7 @@ use crate::ids::PortalId;
 use crate::metrics::Metrics;
 use crate::net::Net;
 use crate::store::readers::{Reader, Readers};
+use crate::store::writer::Deadlines;
 use crate::store::{WriteError, Writer};
 use crate::{dispatcher, sender};
 
@@ -26,6 +28,8 @@ pub struct Service {
     pub data_dir: std::path::PathBuf,
     /// The writer.
     pub writer: Writer,
+    /// Answers webhooks whose commit takes too long.
+    pub deadlines: Deadlines,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// The way out.
@@ -59,26 +63,26 @@ pub(super) fn refused(path: &str, response: Response) -> Response {
 }
 
 impl Service {
-    /// Answers one request.
-    pub fn handle(&self, request: &Request) -> Response {
-        let path = request.path.as_str();
-        match request.side {
-            Side::Public => match path {
-                PORTAL => only(request, &["POST"], || commands::portal(self, request)),
-                "/imwebhook" | "/imwebhook/" => hook::by_query(self, request),
-                "/healthz" => only(request, &["GET", "HEAD"], health::healthz),
-                _ => match path.strip_prefix("/imwebhook/h/") {
-                    Some(hash) => hook::by_hash(self, request, hash.trim_end_matches('/')),
-                    None => Response::error(404, "NOT_FOUND", "there is nothing at this address"),
-                },
-            },
-            Side::Admin => match path {
-                "/healthz" => only(request, &["GET", "HEAD"], health::healthz),
-                "/readyz" => only(request, &["GET", "HEAD"], || health::readyz(self)),
-                "/metrics" => only(request, &["GET", "HEAD"], || health::metrics(self)),
-                _ => Response::error(404, "NOT_FOUND", "there is nothing at this address"),
-            },
+    /// Answers one request, a webhook when its messages are on the disk.
+    pub fn handle(self: &Arc<Self>, request: &Request, answer: Answer) {
+        match hook::hash(request) {
+            Some(hash) => hook::take(self, request, &hash, answer),
+            None => answer.give(self.respond(request)),
         }
+    }
+
+    /// The answer to everything but webhooks.
+    fn respond(&self, request: &Request) -> Response {
+        let look: fn(&Self) -> Response = match (request.side, request.path.as_str()) {
+            (Side::Public, PORTAL) => {
+                return only(request, &["POST"]).map_or_else(|refused| refused, |()| commands::portal(self, request));
+            }
+            (_, "/healthz") => |_| health::healthz(),
+            (Side::Admin, "/readyz") => health::readyz,
+            (Side::Admin, "/metrics") => health::metrics,
+            _ => return Response::error(404, "NOT_FOUND", "there is nothing at this address"),
+        };
+        only(request, &["GET", "HEAD"]).map_or_else(|refused| refused, |()| look(self))
     }
 
     /// Whether this portal's call was noted within the last minute; if not, it is about to be.
@@ -123,12 +127,12 @@ impl Service {
 }
 
 /// 405 with `Allow` for every other method.
-pub(super) fn only(request: &Request, methods: &[&str], answer: impl FnOnce() -> Response) -> Response {
+pub(super) fn only(request: &Request, methods: &[&str]) -> Result<(), Response> {
     if methods.contains(&request.method.as_str()) {
-        answer()
-    } else {
-        Response::error(405, "METHOD_NOT_ALLOWED", "this address takes other methods").with("allow", methods.join(", "))
+        return Ok(());
     }
+    let refused = Response::error(405, "METHOD_NOT_ALLOWED", "this address takes other methods");
+    Err(refused.with("allow", methods.join(", ")))
 }
 
 /// 503: nothing was stored, come again.

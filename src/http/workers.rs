@@ -1,5 +1,6 @@
-//! The synchronous pool behind the front: as many threads as commits may be in flight. A handler's panic is one answer
-//! 500 and one line in the log, never a worker less.
+//! The synchronous pool behind the front. A handler that must wait for the disk leaves its [`Answer`] to the writer; one
+//! that waits for somebody else keeps its worker. A handler's panic is one answer 500 and one line in the log, never a
+//! worker less.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -12,8 +13,31 @@ use tokio::sync::oneshot;
 use super::limits::FrontStats;
 use super::{Request, Response};
 
-/// What answers requests.
-pub type Handler = Arc<dyn Fn(Request) -> Response + Send + Sync>;
+/// What answers requests, now or later: the worker is free for the next one when the handler returns.
+pub type Handler = Arc<dyn Fn(Request, Answer) + Send + Sync>;
+
+/// The way back to one request's client.
+#[derive(Debug)]
+pub struct Answer(Option<oneshot::Sender<Response>>);
+
+impl Answer {
+    /// Answers. The client may be gone: what it asked for is done all the same.
+    pub fn give(mut self, response: Response) {
+        if let Some(client) = self.0.take() {
+            let _ = client.send(response);
+        }
+    }
+}
+
+impl Drop for Answer {
+    /// Whoever had to answer has panicked.
+    fn drop(&mut self) {
+        if let Some(client) = self.0.take() {
+            let made = "the server has made a mistake; it is in its log";
+            let _ = client.send(Response::error(500, "INTERNAL", made));
+        }
+    }
+}
 
 /// A worker's stack: handlers parse nested data of bounded depth; sixty-four of these are half of what one default
 /// thread would reserve twice over.
@@ -21,7 +45,7 @@ const STACK_BYTES: usize = 512 * 1024;
 
 struct Job {
     request: Request,
-    answer: oneshot::Sender<Response>,
+    answer: Answer,
 }
 
 /// The way to the pool. What may wait for a worker is counted in bytes of bodies, not in requests: a portal that has
@@ -51,7 +75,7 @@ impl Gate {
             return None;
         }
         self.stats.waiting.fetch_add(bytes, Ordering::Relaxed);
-        match self.jobs.try_send(Job { request, answer }) {
+        match self.jobs.try_send(Job { request, answer: Answer(Some(answer)) }) {
             Ok(()) => Some(answered),
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
                 self.stats.waiting.fetch_sub(bytes, Ordering::Relaxed);
@@ -100,12 +124,9 @@ impl Workers {
 fn work(jobs: &Receiver<Job>, handler: &Handler, stats: &FrontStats) {
     for Job { request, answer } in jobs {
         stats.waiting.fetch_sub(request.body.len(), Ordering::Relaxed);
-        let path = request.path.clone();
-        let response = catch_unwind(AssertUnwindSafe(|| handler(request))).unwrap_or_else(|_| {
-            log::error!(path = super::shown_path(&path); "a handler panicked; the request was answered 500");
-            Response::error(500, "INTERNAL", "the server has made a mistake; it is in its log")
-        });
-        // The client may be gone: what it asked for is done all the same.
-        let _ = answer.send(response);
+        let shown = super::shown_path(&request.path).to_owned();
+        if catch_unwind(AssertUnwindSafe(|| handler(request, answer))).is_err() {
+            log::error!(path = shown.as_str(); "a handler panicked; the request was answered 500");
+        }
     }
 }

@@ -279,7 +279,8 @@ fn row_16_a_stop_lets_the_request_in_flight_finish() {
 fn row_17_unix_sockets_work_and_are_cleaned_up() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("public.sock");
-    let handler: trunkline::http::front::Handler = Arc::new(|_| Response::text(200, "text/plain", "here"));
+    let handler: trunkline::http::front::Handler =
+        Arc::new(|_, answer| answer.give(Response::text(200, "text/plain", "here")));
     for _ in 0..2 {
         let admin = Bind::Tcp("127.0.0.1:0".parse().unwrap());
         let front = Front::start(&Bind::Unix(path.clone()), &admin, None, limits(), &handler).unwrap();

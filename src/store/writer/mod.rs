@@ -2,6 +2,7 @@
 //! transaction and committed once, then every waiter is answered. One caller's error undoes that caller's work alone.
 //! No delay is added: an idle writer commits a single command at once.
 
+mod deadlines;
 mod job;
 mod space;
 #[cfg(test)]
@@ -9,6 +10,7 @@ mod tests;
 mod trouble;
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +21,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
+use self::deadlines::{Done, Held};
 use self::job::{Applied, Begun, Duty, Job, Task};
 use self::trouble::{LogWatch, Trouble};
 use super::counters::Deltas;
@@ -27,6 +30,8 @@ use super::mark::Mark;
 use super::{check, words};
 use crate::clock::{Clock, UnixMillis};
 use crate::fault;
+
+pub use deadlines::{Deadlines, Kept};
 
 /// Commands applied in one transaction at most: bounds the time a commit takes.
 const GROUP_MAX: usize = 1024;
@@ -198,6 +203,32 @@ impl Writer {
         }
     }
 
+    /// Runs `work` in the next transaction and then `done`, on the writer's thread, with what it gave once that is on the
+    /// disk. The caller goes on at once; give what is returned to the [`Deadlines`], which call `done` instead when nothing
+    /// is known after `wait`. A command that has not begun by then never runs. `done` must be quick and must not write.
+    pub fn write_then<T: Send + 'static>(
+        &self,
+        wait: Duration,
+        work: impl FnOnce(&mut Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
+        done: impl FnOnce(Result<T, WriteError>) + Send + 'static,
+    ) -> Kept {
+        let begun = Begun::default();
+        let held = Arc::new(Held::new(Told::new(done), begun.clone(), Arc::clone(&self.late)));
+        let finish = Arc::clone(&held);
+        let tell = move |result| {
+            if let Some(done) = finish.take() {
+                (done.0)(result);
+            }
+        };
+        let task = Task::new(work, tell, begun);
+        if let Err(error) = self.sender.send_timeout(Message::Job(Box::new(task)), wait)
+            && let Some(done) = held.take()
+        {
+            done.fail(if error.is_timeout() { self.late(WriteError::Overloaded) } else { WriteError::Stopped });
+        }
+        Kept::new(self.clock.ticks() + wait, held)
+    }
+
     /// A caller had to give up waiting: said once a while, whatever keeps the writer.
     fn late(&self, error: WriteError) -> WriteError {
         self.late.lock().unwrap_or_else(PoisonError::into_inner).failed(self.clock.ticks(), &error.to_string());
@@ -219,6 +250,21 @@ impl Writer {
         {
             job.finish(Err(WriteError::Stopped));
         }
+    }
+}
+
+/// What a caller that has left wants to be told.
+struct Told<T, D>(D, PhantomData<fn(T)>);
+
+impl<T, D: FnOnce(Result<T, WriteError>)> Told<T, D> {
+    fn new(done: D) -> Self {
+        Self(done, PhantomData)
+    }
+}
+
+impl<T, D: FnOnce(Result<T, WriteError>) + Send> Done for Told<T, D> {
+    fn fail(self, error: WriteError) {
+        (self.0)(Err(error));
     }
 }
 

@@ -70,6 +70,40 @@ fn a_caller_that_gave_up_leaves_nothing_behind() {
     assert_eq!(names, "next");
 }
 
+/// Callers that leave are told as those that wait: once, the result or that it took too long.
+#[test]
+fn callers_that_leave_are_answered_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let (writer, thread) = start(&store);
+    let deadlines = Deadlines::new(Arc::new(SystemClock::new()));
+    let watch = std::thread::spawn({
+        let deadlines = deadlines.clone();
+        move || deadlines.run()
+    });
+    let (told, heard) = crossbeam_channel::unbounded();
+    let write = |name, wait| {
+        let told = told.clone();
+        deadlines.keep(writer.write_then(wait, put(name), move |result| told.send(result).unwrap()));
+        heard.recv().unwrap()
+    };
+    assert_eq!(write("a", WAIT), Ok(()));
+    assert!(matches!(write("a", WAIT), Err(WriteError::Refused(_))), "its own mistake");
+    let blocker = store.writing().unwrap();
+    blocker.execute_batch("begin immediate").unwrap();
+    assert_eq!(write("late", Duration::from_millis(20)), Err(WriteError::Timeout { unknown: false }));
+    blocker.execute_batch("commit").unwrap();
+    assert_eq!(write("b", WAIT), Ok(()));
+    thread.stop();
+    assert_eq!(write("c", WAIT), Err(WriteError::Stopped));
+    deadlines.stop();
+    watch.join().unwrap();
+    assert!(heard.is_empty(), "each is told once");
+    let names: String =
+        store.reading().unwrap().query_row("select group_concat(name) from shelf", [], |row| row.get(0)).unwrap();
+    assert_eq!(names, "a,b");
+}
+
 #[test]
 fn a_full_disk_is_told_and_survived() {
     let folder = tempfile::tempdir().unwrap();

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use rustls::pki_types::pem::PemObject;
-use trunkline::http::front::{Bind, Front, FrontError, FrontStats, Handler, Limits};
+use trunkline::http::front::{Answer, Bind, Front, FrontError, FrontStats, Handler, Limits};
 use trunkline::http::{Request, Response};
 
 /// A front in this process. Its handler knows `/panic`, `/big/BYTES`, `/slow` and `/held` (until
@@ -42,9 +42,9 @@ fn anywhere() -> Bind {
 }
 
 fn handler(handled: Arc<AtomicUsize>, held: Receiver<()>) -> Handler {
-    Arc::new(move |request: Request| {
+    Arc::new(move |request: Request, answer: Answer| {
         handled.fetch_add(1, Ordering::SeqCst);
-        match request.path.as_str() {
+        answer.give(match request.path.as_str() {
             "/panic" => panic!("on purpose"),
             "/slow" => {
                 std::thread::park_timeout(Duration::from_millis(300));
@@ -58,7 +58,7 @@ fn handler(handled: Arc<AtomicUsize>, held: Receiver<()>) -> Handler {
                 Some(bytes) => Response::text(200, "text/plain", vec![b'x'; bytes]),
                 None => Response::text(200, "text/plain", format!("{} {}", request.method, request.body.len())),
             },
-        }
+        });
     })
 }
 
