@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Confirm, Listen};
 use crate::fault;
 use crate::http::front::{Bind, Front, FrontError, Limits};
+use crate::http::known::KnownLines;
 use crate::http::service::Service;
 use crate::http::tls::{self, TlsError};
 use crate::metrics::Metrics;
@@ -250,6 +251,7 @@ impl App {
             dispatcher: dispatcher_bell.clone(),
             metrics: metrics.clone(),
             commit_wait: config.http.commit_wait,
+            lines: KnownLines::default(),
             seen: std::sync::Mutex::default(),
             front: std::sync::OnceLock::new(),
             public_url: std::sync::OnceLock::new(),

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::known::Known;
 use super::service::{Service, not_stored, only, unavailable};
 use super::workers::Answer;
 use super::{Request, Response, Side};
@@ -14,7 +15,6 @@ use crate::ids::LineId;
 use crate::message::{Body, IncomingKind, Notice, Received};
 use crate::portals::protocol;
 use crate::queue::{self, Entry};
-use crate::records::{Line, LineState, Portal, Settings};
 use crate::store::{Tx, directory};
 
 /// The hash that a webhook's address carries, `/imwebhook/?hash=HASH` or `/imwebhook/h/HASH`; `None` for other paths.
@@ -45,25 +45,14 @@ fn nowhere() -> Response {
     Response::error(404, "UNKNOWN_HASH", "no line has this address")
 }
 
-struct Found {
-    line: Line,
-    portal: Portal,
-    settings: Settings,
-}
-
-fn find(service: &Service, hash: &str) -> Result<Option<Found>, Response> {
+/// Reads the line from the database.
+fn look_up(service: &Service, hash: &str, state: u64) -> Result<Arc<Known>, Response> {
     let db = service.reader()?;
-    let read = || -> rusqlite::Result<Option<Found>> {
-        let Some(line) = directory::line_by_hash(&db, hash)? else { return Ok(None) };
-        let settings = directory::settings(&db, line.id)?;
-        let Some(portal) = directory::portal_by_id(&db, line.portal)? else { return Ok(None) };
-        let live = !settings.is_empty() && line.state != LineState::TakenOver;
-        Ok(live.then_some(Found { line, portal, settings }))
-    };
-    read().map_err(|error| {
+    let found = service.lines.read(&db, hash, state).map_err(|error| {
         log::error!(error:% = error; "a line can't be looked up");
         unavailable("the database can't be read at the moment")
-    })
+    })?;
+    found.ok_or_else(nowhere)
 }
 
 /// Platforms send JSON or a form and say so. What calls itself something else comes from no platform: a page in a
@@ -76,31 +65,48 @@ fn is_taken(content_type: &str) -> bool {
 
 /// What one webhook leaves to be stored, and what it is answered then.
 struct Taken {
-    line: LineId,
+    known: Arc<Known>,
+    /// That the webhook proved itself is to be noted.
+    proved: bool,
     received: Received,
     entries: Vec<Entry>,
     answer: HookAnswer,
 }
 
-/// Everything up to the commit.
+/// Everything up to the commit. What is kept of a line may be older than the database, so nobody is refused by it.
 fn read(service: &Service, request: &Request, hash: &str) -> Result<Taken, Response> {
-    let found = find(service, hash)?.ok_or_else(nowhere)?;
-    let connector = service.factory.get(&found.line.connector).ok_or_else(nowhere)?;
+    let state = service.writer.lines_state();
+    if let Some(known) = service.lines.get(hash, state)
+        && let Ok(Ok(taken)) = judge(service, request, &known)
+    {
+        return Ok(taken);
+    }
+    let known = look_up(service, hash, state)?;
+    judge(service, request, &known)?.map_err(|rejected| refuse(&known, &rejected))
+}
+
+fn judge(service: &Service, request: &Request, known: &Arc<Known>) -> Result<Result<Taken, Rejected>, Response> {
+    let connector = service.factory.get(&known.line.connector).ok_or_else(nowhere)?;
     let methods: &[&str] = if connector.takes_get() { &["GET", "POST"] } else { &["POST"] };
     only(request, methods)?;
     if !is_taken(request.header("content-type").unwrap_or_default()) {
         return Err(Response::error(415, "TYPE_UNSUPPORTED", "webhooks are JSON or forms"));
     }
-    convert(connector.as_ref(), request, &found).map_err(|rejected| refuse(&found, &rejected))
+    Ok(convert(connector.as_ref(), request, known, service.clock.ticks()))
 }
 
-fn convert(connector: &dyn Connector, request: &Request, found: &Found) -> Result<Taken, Rejected> {
+fn convert(
+    connector: &dyn Connector,
+    request: &Request,
+    known: &Arc<Known>,
+    ticks: Duration,
+) -> Result<Taken, Rejected> {
     let hook =
         Webhook { method: &request.method, query: &request.query, headers: &request.headers, body: &request.body };
-    let verified = connector.verify(&hook, &found.settings)?;
-    let mut received = connector.receive(&verified, &found.settings)?;
-    let line = found.line.id;
-    let protocol = protocol(&found.portal.protocol);
+    let verified = connector.verify(&hook, &known.settings)?;
+    let mut received = connector.receive(&verified, &known.settings)?;
+    let line = known.line.id;
+    let protocol = protocol(&known.portal.protocol);
     let entries = std::mem::take(&mut received.messages)
         .into_iter()
         .filter_map(|mut message| {
@@ -109,24 +115,34 @@ fn convert(connector: &dyn Connector, request: &Request, found: &Found) -> Resul
             let connector = message.connector.clone();
             let body = Body::Message(Box::new(message));
             // What the portal's version has no word for (typing marks) is left out.
-            let can_say = protocol.is_some_and(|protocol| protocol.can_say(&found.portal, &body));
+            let can_say = protocol.is_some_and(|protocol| protocol.can_say(&known.portal, &body));
             can_say.then(|| Entry::new(line, &connector, key.as_deref(), body))
         })
         .collect();
-    Ok(Taken { line, received, entries, answer: connector.answer(&verified) })
+    let answer = connector.answer(&verified);
+    Ok(Taken { known: Arc::clone(known), proved: known.is_proof_due(ticks), received, entries, answer })
 }
 
 /// Hands what was taken to the writer, and leaves the answer to it.
 fn store(service: &Arc<Service>, taken: Taken, began: Duration, answer: Answer) {
-    let Taken { line, received, entries, answer: said } = taken;
-    let after = Arc::clone(service);
+    let Taken { known, proved, received, entries, answer: said } = taken;
+    let (after, line) = (Arc::clone(service), known.line.id);
     let kept = service.writer.write_then(
         service.commit_wait,
-        move |tx| put(tx, line, &received, &entries),
+        move |tx| {
+            if !known.is_live(tx)? {
+                return Ok(Put::Nowhere);
+            }
+            if proved {
+                directory::line_proved(tx, line)?;
+            }
+            put(tx, line, &received, &entries)
+        },
         move |stored| {
             answer.give(match stored {
-                Ok(wake) => {
-                    if wake {
+                Ok(Put::Nowhere) => nowhere(),
+                Ok(put) => {
+                    if put == Put::Waits {
                         after.sender.wake(line);
                     }
                     if said.status < 300 {
@@ -149,8 +165,19 @@ fn in_words(said: HookAnswer) -> Response {
     }
 }
 
-/// Stores everything one webhook brought; true when something waits for the portal now.
-fn put(tx: &mut Tx<'_>, line: LineId, received: &Received, entries: &[Entry]) -> rusqlite::Result<bool> {
+/// What has become of a webhook.
+#[derive(PartialEq, Eq)]
+enum Put {
+    /// Somebody has taken its line away meanwhile.
+    Nowhere,
+    /// Stored, and nothing of it is for the portal.
+    Quiet,
+    /// Stored, and something waits for the portal.
+    Waits,
+}
+
+/// Stores everything one webhook brought.
+fn put(tx: &mut Tx<'_>, line: LineId, received: &Received, entries: &[Entry]) -> rusqlite::Result<Put> {
     // The chat's record comes first: an operator's answer may follow the message at once.
     for chat in &received.chats {
         directory::put_chat(tx, line, chat)?;
@@ -167,12 +194,11 @@ fn put(tx: &mut Tx<'_>, line: LineId, received: &Received, entries: &[Entry]) ->
         queue::push(tx, line, connector, None, &Body::Notice(notice))?;
         wake = true;
     }
-    directory::line_proved(tx, line)?;
-    Ok(wake)
+    Ok(if wake { Put::Waits } else { Put::Quiet })
 }
 
-fn refuse(found: &Found, rejected: &Rejected) -> Response {
-    let line = found.line.id;
+fn refuse(known: &Known, rejected: &Rejected) -> Response {
+    let line = known.line.id;
     match rejected {
         Rejected::Malformed(why) => {
             log::warn!(line:% = line, error = *why; "a webhook was refused");

@@ -5,6 +5,7 @@ mod commands;
 pub mod front;
 mod health;
 mod hook;
+pub mod known;
 mod limits;
 mod listen;
 pub mod service;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crossbeam_channel::bounded;
 
+use super::known::KnownLines;
 use super::limits::FrontStats;
 use super::workers::Answer;
 use super::{Request, Response, Side, commands, health, hook};
@@ -42,6 +43,8 @@ pub struct Service {
     pub dispatcher: dispatcher::Bell,
     /// Durations.
     pub metrics: Metrics,
+    /// What webhooks have asked of the lines.
+    pub lines: KnownLines,
     /// How long a request waits for its commit.
     pub commit_wait: Duration,
     /// When a portal's call was noted last, in ticks.

@@ -141,10 +141,12 @@ pub fn remove_portal(db: &Connection, id: PortalId) -> Result<()> {
 /// Notes a signed request: module version and time. The time is kept coarse (a minute), so that a busy portal costs no
 /// write a request.
 pub fn portal_seen(tx: &Tx<'_>, id: PortalId, version: &str) -> Result<()> {
-    const SEEN: &str = "
-        update portals set version = :version, seen_at = :now
-         where id = :id and (version is not :version or coalesce(seen_at, 0) < :now - 60000)";
-    tx.db().prepare_cached(SEEN)?.execute(named_params! {":version": version, ":now": tx.now.0, ":id": id.0}).map(drop)
+    const VERSION: &str = "update portals set version = :version where id = :id and version is not :version";
+    const SEEN: &str = "update portals set seen_at = :now where id = :id and coalesce(seen_at, 0) < :now - 60000";
+    if tx.db().prepare_cached(VERSION)?.execute(named_params! {":version": version, ":id": id.0})? > 0 {
+        tx.lines_change();
+    }
+    tx.db().prepare_cached(SEEN)?.execute(named_params! {":now": tx.now.0, ":id": id.0}).map(drop)
 }
 
 /// A line by row id.
@@ -216,6 +218,7 @@ pub fn settings(db: &Connection, line: LineId) -> Result<Settings> {
 /// Replaces the settings of a line, names its entity, and lifts "broken": new settings deserve a new try.
 pub fn save_settings(tx: &Tx<'_>, line: LineId, settings: &Settings, entity: Option<&str>) -> Result<()> {
     const PUT: &str = "insert into settings (line_id, key, value) values (:line, :key, :value)";
+    tx.lines_change();
     let db = tx.db();
     db.prepare_cached("delete from settings where line_id = :line")?.execute(named_params! {":line": line.0})?;
     let mut put = db.prepare_cached(PUT)?;
@@ -264,6 +267,7 @@ pub fn set_block(tx: &Tx<'_>, line: &Line) -> Result<()> {
 
 /// Takes what makes a line live: hash, entity, settings, chats. The row stays for the notices that still leave.
 pub fn retire_line(tx: &Tx<'_>, line: LineId) -> Result<()> {
+    tx.lines_change();
     let db = tx.db();
     for sql in [
         "delete from settings where line_id = :line",
@@ -278,6 +282,7 @@ pub fn retire_line(tx: &Tx<'_>, line: LineId) -> Result<()> {
 
 /// Deletes a line whose queue and outbox are empty.
 pub fn remove_line(tx: &Tx<'_>, line: LineId) -> Result<()> {
+    tx.lines_change();
     tx.db().prepare_cached("delete from lines where id = :line")?.execute(named_params! {":line": line.0}).map(drop)
 }
 

@@ -9,6 +9,7 @@ mod space;
 mod tests;
 mod trouble;
 
+use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
@@ -85,6 +86,7 @@ pub struct Tx<'a> {
     pub deltas: Deltas,
     /// One moment for everything in this group.
     pub now: UnixMillis,
+    lines: &'a Cell<u64>,
 }
 
 impl fmt::Debug for Tx<'_> {
@@ -97,6 +99,16 @@ impl Tx<'_> {
     /// The open transaction, for statements.
     pub fn db(&self) -> &Connection {
         self.open
+    }
+
+    /// Which state of the lines this is; changes with everything that webhooks must know of them, whoever changes it.
+    pub fn lines_state(&self) -> u64 {
+        self.lines.get()
+    }
+
+    /// Says that this command changes what webhooks must know: which lines live, their settings, their portal's version.
+    pub fn lines_change(&self) {
+        self.lines.set(self.lines.get() + 1);
     }
 }
 
@@ -139,6 +151,7 @@ pub struct Writer {
     sender: Sender<Message>,
     clock: Arc<dyn Clock>,
     late: Arc<Mutex<Trouble>>,
+    lines_stored: Arc<AtomicU64>,
     /// Figures for `/metrics`.
     pub stats: Arc<Stats>,
 }
@@ -159,6 +172,7 @@ impl Writer {
         let (sender, receiver) = bounded(WAITING_MAX);
         let stats = Arc::new(Stats::default());
         let stopping = Arc::new(AtomicBool::new(false));
+        let lines_stored = Arc::<AtomicU64>::default();
         let mark = Mark::of(&db);
         let log = db.path().filter(|name| !name.is_empty()).map(|name| beside(Path::new(name), "-wal"));
         let worker = Worker {
@@ -169,6 +183,7 @@ impl Writer {
             stats: Arc::clone(&stats),
             on_foreign_change: Box::new(on_foreign_change),
             data_version: None,
+            lines: LinesState { now: Cell::new(0), stored: Arc::clone(&lines_stored), data_version: None },
             // What a killed server has left in the log goes into the file in the first idle moment.
             dirty: true,
             mark,
@@ -178,7 +193,7 @@ impl Writer {
             log_watch: LogWatch::default(),
         };
         let thread = std::thread::Builder::new().name("store-writer".into()).spawn(move || worker.run())?;
-        let writer = Self { sender: sender.clone(), clock, late: Arc::default(), stats };
+        let writer = Self { sender: sender.clone(), clock, late: Arc::default(), lines_stored, stats };
         Ok((writer, WriterThread { sender, stopping, thread }))
     }
 
@@ -227,6 +242,11 @@ impl Writer {
             done.fail(if error.is_timeout() { self.late(WriteError::Overloaded) } else { WriteError::Stopped });
         }
         Kept::new(self.clock.ticks() + wait, held)
+    }
+
+    /// The state of the lines that a reader finds now, or an older one (see [`Tx::lines_state`]).
+    pub fn lines_state(&self) -> u64 {
+        self.lines_stored.load(Ordering::Acquire)
     }
 
     /// A caller had to give up waiting: said once a while, whatever keeps the writer.
@@ -303,6 +323,7 @@ struct Worker {
     stats: Arc<Stats>,
     on_foreign_change: Box<dyn FnMut() + Send>,
     data_version: Option<i64>,
+    lines: LinesState,
     dirty: bool,
     mark: Mark,
     /// Duties that the disk has refused so far, in order.
@@ -310,6 +331,29 @@ struct Worker {
     trouble: Trouble,
     log: Option<PathBuf>,
     log_watch: LogWatch,
+}
+
+/// What is counted so that others may keep what they have read of the lines.
+struct LinesState {
+    /// In the open transaction.
+    now: Cell<u64>,
+    /// On the disk.
+    stored: Arc<AtomicU64>,
+    data_version: Option<i64>,
+}
+
+impl LinesState {
+    /// Another process may have changed anything.
+    fn look(&mut self, data_version: i64) {
+        if self.data_version.replace(data_version) != Some(data_version) {
+            self.now.set(self.now.get() + 1);
+        }
+    }
+
+    /// Only what is committed may be told: a reader would keep the old rows under the new number.
+    fn store(&self) {
+        self.stored.store(self.now.get(), Ordering::Release);
+    }
 }
 
 /// Why a whole group was not committed.
@@ -430,11 +474,12 @@ impl Worker {
     /// full disk may, is everybody's.
     fn commit(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), Lost> {
         let tx = begin(&self.db, self.clock.as_ref(), &self.stopping, &mut self.trouble)?;
+        self.lines.look(data_version(&tx)?);
         let now = self.clock.now();
         let mut deltas = Deltas::default();
         for job in jobs {
             tx.prepare_cached("savepoint command")?.execute([])?;
-            let mut scope = Tx { open: &tx, deltas: Deltas::default(), now };
+            let mut scope = Tx { open: &tx, deltas: Deltas::default(), now, lines: &self.lines.now };
             let applied = job.run(&mut scope);
             let is_lost = |error: &&rusqlite::Error| tx.is_autocommit() || words::is_damage(error);
             match (applied, job.error().filter(is_lost)) {
@@ -450,6 +495,7 @@ impl Worker {
         deltas.flush(&tx)?;
         fault::point("before commit");
         tx.commit()?;
+        self.lines.store();
         fault::point("after commit");
         self.mark.set(&self.db);
         Ok(())
@@ -457,11 +503,15 @@ impl Worker {
 
     /// `data_version` of this connection changes only when another one commits: the command line.
     fn watch(&mut self) {
-        let version = self.db.pragma_query_value(None, "data_version", |row| row.get::<_, i64>(0)).ok();
+        let version = data_version(&self.db).ok();
         if self.data_version.is_some() && version != self.data_version {
             (self.on_foreign_change)();
         }
         self.data_version = version;
+        if let Some(version) = version {
+            self.lines.look(version);
+            self.lines.store();
+        }
         if let Some(log) = self.log.as_ref().and_then(|log| std::fs::metadata(log).ok()) {
             self.log_watch.look(log.len());
         }
@@ -487,6 +537,10 @@ impl Worker {
             Err(error) => log::warn!(error = words::of(&error).as_str(); "free pages could not be given back"),
         }
     }
+}
+
+fn data_version(db: &Connection) -> rusqlite::Result<i64> {
+    db.prepare_cached("pragma data_version")?.query_row([], |row| row.get(0))
 }
 
 /// Copies what the log holds into the file, as far as no reader stands in the way.
