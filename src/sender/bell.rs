@@ -1,6 +1,9 @@
 //! What the sender is told, and the way to tell it.
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::ids::{LineId, PortalId};
 use crate::portals::{PortalError, Receipt};
@@ -11,8 +14,8 @@ const EVENTS_MAX: usize = 65_536;
 /// What the sender is told.
 #[derive(Debug)]
 pub enum Event {
-    /// A line has a new row.
-    Wake(LineId),
+    /// Lines have new rows; [`Woken`] knows which.
+    Wake,
     /// A worker has its answer.
     Done {
         /// Line of the packet.
@@ -49,27 +52,57 @@ pub enum Event {
     Stop,
 }
 
+/// The lines that have new rows and of which the sender has not heard. A busy line rings once for all that came meanwhile,
+/// so that the sender is not woken for each message.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Woken(Arc<Mutex<BTreeSet<LineId>>>);
+
+impl Woken {
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<LineId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes them all; whoever rings from now on is heard again.
+    pub(super) fn take(&self) -> BTreeSet<LineId> {
+        std::mem::take(&mut *self.lock())
+    }
+}
+
 /// The way to the sender; clones share it.
 #[derive(Clone, Debug)]
-pub struct Bell(pub(super) Sender<Event>);
+pub struct Bell {
+    pub(super) events: Sender<Event>,
+    woken: Woken,
+}
 
 impl Bell {
-    /// Says that a line has a new row. Call it after the commit. When the sender is so far behind that its channel is
-    /// full it will see the row anyway: the line that filled the channel is being worked on.
+    /// Says that a line has a new row. Call it after the commit.
     pub fn wake(&self, line: LineId) {
-        if let Err(TrySendError::Full(event)) = self.0.try_send(Event::Wake(line)) {
-            drop(self.0.send(event));
+        let is_first = {
+            let mut woken = self.woken.lock();
+            woken.insert(line) && woken.len() == 1
+        };
+        if is_first {
+            self.tell(Event::Wake);
         }
     }
 
     /// Passes an event on, waiting for room.
     pub fn tell(&self, event: Event) {
-        drop(self.0.send(event));
+        drop(self.events.send(event));
     }
 }
 
+/// What the sender hears.
+#[derive(Debug)]
+pub struct Ear {
+    pub(super) events: Receiver<Event>,
+    pub(super) woken: Woken,
+}
+
 /// Makes the channel to a sender before the sender itself exists, so that the writer and others can be given the bell.
-pub fn channel() -> (Bell, Receiver<Event>) {
+pub fn channel() -> (Bell, Ear) {
     let (sender, receiver) = bounded(EVENTS_MAX);
-    (Bell(sender), receiver)
+    let woken = Woken::default();
+    (Bell { events: sender, woken: woken.clone() }, Ear { events: receiver, woken })
 }

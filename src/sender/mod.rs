@@ -37,7 +37,8 @@ use crate::records::{Line, LineState};
 use crate::store::counters::{Counter, Direction};
 use crate::store::{Store, StoreError, Writer, directory};
 
-pub use bell::{Bell, Event, channel};
+use bell::Woken;
+pub use bell::{Bell, Ear, Event, channel};
 
 use outcome::Failure;
 
@@ -78,6 +79,7 @@ pub struct SenderLoop {
     metrics: Metrics,
     bell: Bell,
     events: Receiver<Event>,
+    woken: Woken,
     pool: Pool,
     lines: HashMap<LineId, LineTask>,
     portals: HashMap<PortalId, PortalTask>,
@@ -112,8 +114,8 @@ pub struct Parts {
 
 impl SenderLoop {
     /// Opens a reader, starts the workers and looks for lines that wait.
-    pub fn new(parts: Parts, options: Options, bell: Bell, events: Receiver<Event>) -> Result<Self, StoreError> {
-        let pool = Pool::start(options.workers, &parts.net, &parts.opener, &bell.0)
+    pub fn new(parts: Parts, options: Options, bell: Bell, ear: Ear) -> Result<Self, StoreError> {
+        let pool = Pool::start(options.workers, &parts.net, &parts.opener, &bell.events)
             .map_err(|why| StoreError::Folder { path: "delivery workers".into(), why })?;
         let jumps = JumpWatch::new(parts.clock.as_ref());
         let mut sender = Self {
@@ -123,7 +125,8 @@ impl SenderLoop {
             options,
             metrics: parts.metrics,
             bell,
-            events,
+            events: ear.events,
+            woken: ear.woken,
             pool,
             lines: HashMap::new(),
             portals: HashMap::new(),
@@ -185,7 +188,11 @@ impl SenderLoop {
     fn handle(&mut self, event: Event) -> Result<(), StoreError> {
         self.watch_clock();
         match event {
-            Event::Wake(line) => self.wake(line)?,
+            Event::Wake => {
+                for line in self.woken.take() {
+                    self.wake(line)?;
+                }
+            }
             Event::Done { line, result } => self.done(line, result),
             Event::Status { line, connector, named, done } => self.status(line, &connector, &named, done)?,
             Event::Alive(portal) => self.alive(portal),

@@ -167,7 +167,7 @@ struct House {
     dispatcher: Dispatcher,
     bell: dispatcher::Bell,
     /// The sender's ear: nobody listens, but the channel must not be closed.
-    _sender: crossbeam_channel::Receiver<sender::Event>,
+    _sender: sender::Ear,
     workers: usize,
     said: usize,
 }
@@ -178,7 +178,7 @@ fn start(
     clock: &Arc<ManualClock>,
     channel: &Arc<Channel>,
     workers: usize,
-) -> (Dispatcher, dispatcher::Bell, crossbeam_channel::Receiver<sender::Event>) {
+) -> (Dispatcher, dispatcher::Bell, sender::Ear) {
     let (bell, events) = dispatcher::channel();
     let (sender, ear) = sender::channel();
     let factory = Arc::new(Factory::of(vec![channel.clone()]));
