@@ -42,6 +42,8 @@ pub use super::workers::{Answer, Handler};
 const GRACE: Duration = Duration::from_secs(10);
 /// How long a stop waits for a head or a handshake that has begun.
 const HEAD_GRACE: Duration = Duration::from_secs(1);
+/// A request that no worker has begun by then calls one more: those that are awake may be held up.
+const NUDGE_AFTER: Duration = Duration::from_millis(10);
 /// Open connections of the admin side.
 const ADMIN_CONNECTIONS: usize = 64;
 
@@ -313,13 +315,18 @@ async fn answer(shared: &Shared, request: hyper::Request<Incoming>, from: &Sourc
 /// The handler's answer; the front's own for what did not get so far.
 async fn handled(shared: &Shared, request: hyper::Request<Incoming>, from: &Source) -> Result<Response, Response> {
     let request = read(shared, request, from).await.inspect_err(|response| shared.stats.reject(response.status))?;
-    let Some(answered) = shared.gate.give(request) else {
+    let pace = super::service::pace(&request);
+    let Some(mut given) = shared.gate.give(request, pace) else {
         shared.stats.overloaded.fetch_add(1, Ordering::Relaxed);
         return Err(Response::error(503, "OVERLOADED", "too many requests at once").with("retry-after", "1"));
     };
-    answered
-        .await
-        .map_err(|_| closing(Response::error(503, "STOPPING", "the server is stopping").with("retry-after", "5")))
+    let answered = if let Ok(answered) = timeout(NUDGE_AFTER, &mut given.answered).await {
+        answered
+    } else {
+        shared.gate.nudge(&given);
+        given.answered.await
+    };
+    answered.map_err(|_| closing(Response::error(503, "STOPPING", "the server is stopping").with("retry-after", "5")))
 }
 
 fn closing(mut response: Response) -> Response {

@@ -8,7 +8,7 @@ use crossbeam_channel::bounded;
 
 use super::known::KnownLines;
 use super::limits::FrontStats;
-use super::workers::Answer;
+use super::workers::{Answer, Pace};
 use super::{Request, Response, Side, commands, health, hook};
 use crate::channels::Factory;
 use crate::clock::Clock;
@@ -63,6 +63,11 @@ const PORTAL: &str = "/imwebhook/portal.php";
 /// An answer of the front itself, for a request that was not even read, in the words of that path.
 pub(super) fn refused(path: &str, response: Response) -> Response {
     if path == PORTAL { commands::in_portals_words(response) } else { response }
+}
+
+/// A webhook leaves its answer to the writer; everything else waits for what it needs.
+pub(super) fn pace(request: &Request) -> Pace {
+    if hook::hash(request).is_some() { Pace::Quick } else { Pace::Waiting }
 }
 
 impl Service {

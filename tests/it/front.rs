@@ -391,6 +391,27 @@ fn promise_10_caps_are_answered_503_with_retry_after() {
     assert_eq!(full.stats().waiting.load(Ordering::SeqCst), 0);
 }
 
+/// Webhooks are expected to be quick and call no further worker each; one that waits for a channel's keys all the same
+/// must not keep the others waiting, however many cores there are.
+#[test]
+fn webhooks_that_are_held_up_hold_up_nobody() {
+    let held = 40;
+    let port = Port::open(Limits { workers: held + 1, ..limits() });
+    let ask = |path: &str| {
+        let mut stream = port.connect();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        stream
+    };
+    let mut waiting: Vec<_> = (0..held).map(|_| ask("/imwebhook/h/held")).collect();
+    until("every one is begun", Duration::from_secs(10), || port.handled() == held);
+    assert!(rest(&mut ask("/imwebhook/h/x")).ends_with("GET 0"));
+    assert!(rest(&mut ask("/x")).ends_with("GET 0"));
+    (0..held).for_each(|_| port.release());
+    for stream in &mut waiting {
+        assert!(rest(stream).ends_with("released"));
+    }
+}
+
 #[test]
 fn an_answer_that_nobody_takes_is_given_up() {
     let port = Port::open(limits());

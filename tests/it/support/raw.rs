@@ -44,7 +44,9 @@ fn anywhere() -> Bind {
 fn handler(handled: Arc<AtomicUsize>, held: Receiver<()>) -> Handler {
     Arc::new(move |request: Request, answer: Answer| {
         handled.fetch_add(1, Ordering::SeqCst);
-        answer.give(match request.path.as_str() {
+        // Webhooks' addresses behave as the others, but the front expects them to be quick.
+        let path = request.path.strip_prefix("/imwebhook/h").unwrap_or(&request.path);
+        answer.give(match path {
             "/panic" => panic!("on purpose"),
             "/slow" => {
                 std::thread::park_timeout(Duration::from_millis(300));
