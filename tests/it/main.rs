@@ -51,6 +51,8 @@ mod shapes;
 mod ports;
 // The front on the wire: framing, resets, deadlines, each as bytes.
 mod wire;
+// What a disk can promise, measured.
+mod disk;
 // A real PHP as the portal.
 mod php;
 // Recorded activities of every channel, down to the portal's array.
