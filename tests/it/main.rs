@@ -53,6 +53,8 @@ mod ports;
 mod wire;
 // What a disk can promise, measured.
 mod disk;
+// Two servers behind a real nginx.
+mod nginx;
 // A real PHP as the portal.
 mod php;
 // Recorded activities of every channel, down to the portal's array.
