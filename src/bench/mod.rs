@@ -212,8 +212,7 @@ fn measure(
     let refused = |why| BenchError::Folder { path: folder.to_owned(), why };
     let mut raw = raw::Raw::new(folder).map_err(refused)?;
     let mut store = stored::Stored::new(folder, clock)?;
-    // Unmeasured: fills caches, and lets the log grow, which a server that runs for a while does no more.
-    store.round(stored::CALLERS_MAX, stored::Safety::Synced, &until(span / 3))?;
+    store.grow(&until(span / 2))?;
     let mut syncs = raw.slice(&until(span / SLICES)).map_err(refused)?;
     let (mut all, mut rounds) = (syncs.clone(), Vec::new());
     for callers in CALLERS {

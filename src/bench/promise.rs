@@ -11,7 +11,7 @@ const SLOW: Duration = Duration::from_millis(2);
 const CACHE: Duration = Duration::from_micros(20);
 /// What of the store's figure the whole server reaches: it also speaks HTTP, proves webhooks, posts to portals and deletes
 /// what was confirmed. `docs/capacity.md` has both measured side by side.
-const WHOLE_SERVER: f64 = 0.3;
+const WHOLE_SERVER: f64 = 0.25;
 const DAY_SECS: f64 = 86_400.0;
 
 /// What the disk's own word is worth.

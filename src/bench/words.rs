@@ -240,7 +240,7 @@ mod tests {
             assert!(told_en.iter().all(latin) && told_ru.iter().all(|text| !latin(text)));
             assert!(told_en.concat().contains("900 messages a second stored, 64 at once have 9,000"), "{told_en:?}");
             assert!(told_en.concat().contains("without syncs it would store 12,000"), "{told_en:?}");
-            let a_day = told_en.concat().contains("plan with 2,700 messages a second, 230 million a day");
+            let a_day = told_en.concat().contains("plan with 2,300 messages a second, 190 million a day");
             assert_eq!(a_day, disk.is_trusted(), "{told_en:?}");
         }
     }
