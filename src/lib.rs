@@ -1,6 +1,7 @@
 //! Trunkline: a connector server that carries messages between channels and portals and loses none.
 
 pub mod app;
+pub mod bench;
 pub mod channels;
 pub mod cli;
 pub mod clock;

@@ -1,6 +1,7 @@
 //! The command line: what can be typed, and the step from there to one function a command. Each command has its file
 //! with its arguments and its `run`; results go to the `out` that is handed in, talk to standard error.
 
+pub mod bench;
 pub mod completions;
 pub mod config;
 pub mod connector;
@@ -104,6 +105,7 @@ pub enum Command {
     Schedule(schedule::ScheduleArgs),
     Simulate(simulate::SimulateArgs),
     Sim(sim::SimArgs),
+    Bench(bench::BenchArgs),
     Tls(tls::TlsArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -173,6 +175,7 @@ fn dispatch(ctx: &Context, command: Command, out: &mut dyn Write) -> Result<Exit
         Command::Schedule(args) => schedule::run(ctx, &args, out),
         Command::Simulate(args) => simulate::run(ctx, &args, out),
         Command::Sim(args) => sim::run(ctx, &args, out),
+        Command::Bench(args) => bench::run(ctx, &args, out),
         Command::Tls(args) => tls::run(ctx, &args, out),
         Command::Completions(args) => completions::run(&args, out),
         Command::Man(args) => man::run(&args, out),

@@ -33,9 +33,15 @@ fn house(version: &str) -> House {
 
 /// A house whose server is configured so.
 pub fn house_with(version: &str, config: &str) -> House {
+    house_of(version, config, LICENCE_KEY, "127.0.0.1")
+}
+
+/// The same with a portal of this licence key, and a server at this address.
+pub fn house_of(version: &str, config: &str, key: &str, address: &str) -> House {
     let ear = Ear::start();
     let place = Place::new(config);
     let licence = place.path("licence");
+    std::fs::write(&licence, key).unwrap();
     place.run(&[
         "portal",
         "add",
@@ -47,8 +53,8 @@ pub fn house_with(version: &str, config: &str) -> House {
         "--license-key-file",
         licence.to_str().unwrap(),
     ]);
-    let server = place.serve();
-    House { portal: Identity::new(LICENCE_KEY, &ear.url, version), place, server, ear }
+    let server = place.serve_as(&["serve", "--listen", &format!("{address}:0")]);
+    House { portal: Identity::new(key, &ear.url, version), place, server, ear }
 }
 
 /// Posts as a portal of 2017 does: HTTP/1.0, head and body in two writes, reads to the end of the stream.
@@ -105,6 +111,11 @@ impl House {
     }
 
     pub fn said(&self, message_id: i64, text: &str) -> String {
+        self.said_with(message_id, text, Value::list([]))
+    }
+
+    /// The same with a part that the server does not need.
+    pub fn said_with(&self, message_id: i64, text: &str, params: Value) -> String {
         let message = Value::map([
             ("im", Value::map([("chat_id", Value::Int(113)), ("message_id", Value::Int(message_id))])),
             (
@@ -114,7 +125,7 @@ impl House {
                     ("text", Value::text(text)),
                     ("files", Value::list([])),
                     ("attachments", Value::list([])),
-                    ("params", Value::list([])),
+                    ("params", params),
                 ]),
             ),
             ("chat", Value::map([("id", Value::text("conversation-1"))])),

@@ -38,6 +38,17 @@ fn the_commands_of_the_readme_are_understood() {
 }
 
 #[test]
+fn the_commands_of_the_page_on_capacity_are_understood() {
+    let page = document("docs/capacity.md");
+    let blocks: String = page.split("```").skip(1).step_by(2).collect();
+    let commands = commands(&blocks);
+    assert!(!commands.is_empty());
+    for command in commands {
+        must_parse(&command, "docs/capacity.md");
+    }
+}
+
+#[test]
 fn the_examples_in_the_help_are_understood() {
     fn check(command: &clap::Command) {
         let help = command.get_before_long_help().map(ToString::to_string).unwrap_or_default();
@@ -51,13 +62,15 @@ fn the_examples_in_the_help_are_understood() {
 
 #[test]
 fn links_of_the_documents_lead_somewhere() {
-    for name in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"] {
+    for name in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/capacity.md"] {
         let text = document(name);
         // The picture is taken from the demo at release.
         let text = text.replace("](docs/demo.png)", "");
         let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
         for target in targets.filter(|target| !target.starts_with('#') && !target.starts_with("http")) {
-            assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(target).exists(), "{name}: {target}");
+            let place = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+            let target = target.split('#').next().unwrap();
+            assert!(place.parent().unwrap().join(target).exists(), "{name}: {target}");
         }
     }
 }

@@ -51,6 +51,10 @@ mod shapes;
 mod ports;
 // The front on the wire: framing, resets, deadlines, each as bytes.
 mod wire;
+// What a disk can promise, measured.
+mod disk;
+// Two servers behind a real nginx.
+mod nginx;
 // A real PHP as the portal.
 mod php;
 // Recorded activities of every channel, down to the portal's array.

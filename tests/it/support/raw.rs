@@ -153,6 +153,15 @@ pub fn reset_on_close(stream: &TcpStream) {
 
 /// A TLS client that trusts the pair in `folder`.
 pub fn tls_client(folder: &Path, version: &'static rustls::SupportedProtocolVersion) -> rustls::ClientConnection {
+    tls_client_for(folder, version, "localhost")
+}
+
+/// The same for a server of that name.
+pub fn tls_client_for(
+    folder: &Path,
+    version: &'static rustls::SupportedProtocolVersion,
+    name: &str,
+) -> rustls::ClientConnection {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(rustls::pki_types::CertificateDer::from_pem_file(folder.join("cert.pem")).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -161,6 +170,6 @@ pub fn tls_client(folder: &Path, version: &'static rustls::SupportedProtocolVers
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+    let name = rustls::pki_types::ServerName::try_from(name.to_owned()).unwrap();
     rustls::ClientConnection::new(Arc::new(config), name).unwrap()
 }
