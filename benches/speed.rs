@@ -33,6 +33,7 @@ const USAGE: &str = "\
 usage: cargo bench --bench speed -- [NAME ...] [OPTION ...]
   --rounds N       rounds of each measurement (3)
   --seconds N      length of one slice of a round (2)
+  --queued N       messages of a long queue (1000000)
   --program PATH   the program to measure, such as target/release/trunkline
   --sync-us N      on tmpfs, with a sleep of so many microseconds in every sync
   --folder PATH    where the databases are made (below target/)
@@ -83,6 +84,7 @@ struct Wish {
     seconds: f64,
     program: PathBuf,
     sync_us: Option<u64>,
+    queued: i64,
     folder: Option<PathBuf>,
 }
 
@@ -94,6 +96,7 @@ impl Wish {
             seconds: 2.0,
             program: env!("CARGO_BIN_EXE_trunkline").into(),
             sync_us: None,
+            queued: 1_000_000,
             folder: None,
         };
         let mut words = words.iter();
@@ -104,6 +107,7 @@ impl Wish {
                 "--rounds" => wish.rounds = number(value()?)?,
                 "--seconds" => wish.seconds = value()?.parse().map_err(|_| "--seconds wants a number".to_owned())?,
                 "--sync-us" => wish.sync_us = Some(number(value()?)? as u64),
+                "--queued" => wish.queued = number(value()?)? as i64,
                 "--program" => wish.program = value()?.into(),
                 "--folder" => wish.folder = Some(value()?.into()),
                 name if MEASUREMENTS.iter().any(|measurement| measurement.name == name) => {
@@ -135,6 +139,7 @@ impl Wish {
             slice: Duration::from_secs_f64(self.seconds),
             folder: folder.path().to_owned(),
             program: self.program,
+            queued: self.queued,
         };
         for measurement in MEASUREMENTS {
             if self.names.is_empty() || self.names.iter().any(|name| name == measurement.name) {

@@ -2,6 +2,7 @@
  * disk of that speed does, without using the processor. */
 #define _GNU_SOURCE
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -14,6 +15,8 @@ __attribute__((constructor)) static void read_delay(void)
     long micros = text ? atol(text) : 0;
     delay.tv_sec = micros / 1000000;
     delay.tv_nsec = micros % 1000000 * 1000;
+    /* Every later thread inherits it: the usual 50 microseconds of slack would be a quarter of a fast sync. */
+    prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
 }
 
 int fsync(int fd)

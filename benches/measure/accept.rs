@@ -2,16 +2,13 @@
 //! against servers that store the body unread.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use super::Bench;
 use super::baseline::{Baseline, Kind};
+use super::rig::{Alone, Delivering, note};
 use super::table::{Samples, Table, Target, Verdicts};
-use crate::support::fill::{self, Line};
-use crate::support::load::{Build, Load, Outcome};
-use crate::support::portal::Sink;
-use crate::support::process;
-use crate::support::server::{Place, Server};
+use crate::support::fill;
+use crate::support::load::{Build, Load};
 
 /// Keep-alive connections.
 const CONNECTIONS: [usize; 3] = [64, 8, 1];
@@ -84,59 +81,4 @@ pub fn run(bench: &Bench) {
         }
     }
     verdicts.print();
-}
-
-/// Runs a load and notes what came of it and what it cost the process; every request must have been answered 200.
-pub fn note(table: &mut Table, row: &str, pid: u32, load: impl FnOnce() -> Outcome) -> Outcome {
-    let before = process::cpu(pid);
-    let outcome = load();
-    let cpu = process::cpu(pid).saturating_sub(before);
-    assert!(outcome.is_clean(), "{row}: answers {:?}, broken connections {}", outcome.other, outcome.broken);
-    table.note(row, "requests/s", outcome.rate());
-    table.note(row, "median ms", outcome.latency.millis(0.5));
-    table.note(row, "99 % ms", outcome.latency.millis(0.99));
-    table.note(row, "CPU µs each", cpu.as_secs_f64() * 1e6 / outcome.ok as f64);
-    outcome
-}
-
-/// A server that delivers to nobody.
-struct Alone {
-    server: Server,
-    lines: Vec<Line>,
-    _place: Place,
-}
-
-impl Alone {
-    fn start(bench: &Bench, lines: usize) -> Self {
-        let (place, lines) = bench.place_without_portal(lines);
-        let server = place.serve();
-        // So many that each line has failed once.
-        let first =
-            Load::for_requests(server.public, 8, 2 * lines.len() as u64, &fill::webhooks(&lines, "first")).run();
-        assert!(first.is_clean());
-        let blocked = server.wait_for(Duration::from_secs(10), |figures| figures.sum("blocked_lines") > 0.0);
-        assert!(blocked.is_some(), "nothing was blocked: {}", server.log());
-        Self { server, lines, _place: place }
-    }
-}
-
-/// A server and the portals of its lines, one for each line.
-pub struct Delivering {
-    pub server: Server,
-    pub lines: Vec<Line>,
-    pub sink: Sink,
-    _place: Place,
-}
-
-impl Delivering {
-    pub fn start(bench: &Bench, lines: usize) -> Self {
-        Self::with(bench, lines, lines, "")
-    }
-
-    pub fn with(bench: &Bench, portals: usize, lines: usize, more: &str) -> Self {
-        let sink = Sink::start(portals);
-        let place = bench.place(more);
-        let lines = fill::lines(&place.store(), &sink.urls(), lines);
-        Self { server: place.serve(), lines, sink, _place: place }
-    }
 }

@@ -131,7 +131,7 @@ fn serve(kind: Kind, folder: &Path) {
 }
 
 /// The least that a durable queue does with a message.
-fn insert(tx: &mut Tx<'_>, body: &[u8]) -> rusqlite::Result<()> {
+pub fn insert(tx: &mut Tx<'_>, body: &[u8]) -> rusqlite::Result<()> {
     const INSERT: &str = "
         insert into queue (line_id, connector, command, chat, message, files, body, accepted_at)
         values (1, 'botframework.webchat', 'message', 'conversation', 'id', 0, ?1, ?2)";

@@ -9,13 +9,31 @@ use trunkline::ids::LineId;
 use trunkline::queue;
 use trunkline::store::{Store, Writer};
 
-use super::Bench;
 use super::table::{Samples, Table, Target, Verdicts};
+use super::{Bench, baseline};
 use crate::support::fill;
 use crate::support::histogram::Histogram;
 
 const WAIT: Duration = Duration::from_mins(1);
-const PRODUCERS: [usize; 3] = [1, 8, 64];
+/// Threads with one row in flight each, and what a row is.
+const CASES: [(usize, Row); 4] = [(1, Row::Message), (8, Row::Message), (64, Row::Message), (64, Row::Bare)];
+
+#[derive(Clone, Copy)]
+enum Row {
+    /// What the server stores: encoded, its key noted, counted.
+    Message,
+    /// An insert of the same length and nothing else.
+    Bare,
+}
+
+impl Row {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Message => "messages",
+            Self::Bare => "bare rows",
+        }
+    }
+}
 
 pub fn run(bench: &Bench) {
     let folder = tempfile::tempdir_in(&bench.folder).unwrap();
@@ -26,14 +44,14 @@ pub fn run(bench: &Bench) {
     let mut table = Table::default();
     let mut sync_millis = Samples::default();
     for _ in 0..bench.rounds {
-        for producers in PRODUCERS {
+        for (producers, what) in CASES {
             // A slice before and one after: the disk's rate moves from second to second.
             let before = bench.raw();
-            let (rate, latency, group) = produce(&writer, &numbers, producers, lines.len(), bench.slice);
+            let (rate, latency, group) = produce(&writer, &numbers, (producers, what), lines.len(), bench.slice);
             let after = bench.raw();
             let raw = f64::midpoint(before.per_second, after.per_second);
             sync_millis.push(before.latency.millis(0.5));
-            let row = format!("{producers} producers");
+            let row = format!("{producers} in flight, {}", what.name());
             table.note(&row, "rows/s", rate);
             table.note(&row, "raw syncs/s", raw);
             table.note(&row, "rows a sync", rate / raw);
@@ -48,7 +66,11 @@ pub fn run(bench: &Bench) {
     let mut verdicts = Verdicts::default();
     verdicts.add("raw sync, median ms", &sync_millis, Target::None);
     let single = if cost >= 0.6 { 0.95 } else { 0.65 };
-    verdicts.add("one client, commits a raw sync", &table.get("1 producers", "rows a sync"), Target::AtLeast(single));
+    verdicts.add(
+        "one client, commits a raw sync",
+        &table.get("1 in flight, messages", "rows a sync"),
+        Target::AtLeast(single),
+    );
     let group = match cost {
         cost if cost < 0.16 => 6.0,
         cost if cost < 0.6 => 15.0,
@@ -56,9 +78,11 @@ pub fn run(bench: &Bench) {
     };
     verdicts.add(
         "64 in flight, messages a raw sync",
-        &table.get("64 producers", "rows a sync"),
+        &table.get("64 in flight, messages", "rows a sync"),
         Target::AtLeast(group),
     );
+    let bare = table.ratio("rows/s", "64 in flight, messages", "64 in flight, bare rows");
+    verdicts.add("64 in flight, messages : bare rows", &bare, Target::None);
     verdicts.print();
 }
 
@@ -66,7 +90,7 @@ pub fn run(bench: &Bench) {
 fn produce(
     writer: &Writer,
     numbers: &Arc<AtomicI64>,
-    producers: usize,
+    (producers, what): (usize, Row),
     lines: usize,
     time: Duration,
 ) -> (f64, Histogram, f64) {
@@ -84,9 +108,12 @@ fn produce(
                     let line = LineId(1 + number * 13 % lines as i64);
                     let (body, start) = (body.clone(), Instant::now());
                     writer
-                        .write(WAIT, move |tx| {
-                            let key = format!("event {number}");
-                            queue::push(tx, line, "botframework.webchat", Some(&key), &body)
+                        .write(WAIT, move |tx| match what {
+                            Row::Bare => baseline::insert(tx, &[b'y'; 640]),
+                            Row::Message => {
+                                let key = format!("event {number}");
+                                queue::push(tx, line, "botframework.webchat", Some(&key), &body).map(drop)
+                            }
                         })
                         .unwrap();
                     latency.note(start.elapsed());

@@ -2,7 +2,15 @@
 
 mod accept;
 pub mod baseline;
+mod dead;
+mod depth;
 mod disk;
+mod idle_connections;
+mod idle_line;
+mod lines;
+mod pipeline;
+mod rig;
+mod start;
 mod table;
 
 use std::path::PathBuf;
@@ -23,6 +31,13 @@ pub struct Measurement {
 pub const MEASUREMENTS: &[Measurement] = &[
     Measurement { name: "disk", about: "rows committed for each raw sync, in this process", run: disk::run },
     Measurement { name: "accept", about: "webhooks stored, against servers that do less", run: accept::run },
+    Measurement { name: "pipeline", about: "delivered under load, processor time of a message", run: pipeline::run },
+    Measurement { name: "idle-line", about: "from the 200 to the first byte at the portal", run: idle_line::run },
+    Measurement { name: "lines", about: "ten thousand lines against ten", run: lines::run },
+    Measurement { name: "dead", about: "portals that never answer beside a hundred that do", run: dead::run },
+    Measurement { name: "idle-connections", about: "5,000 silent connections", run: idle_connections::run },
+    Measurement { name: "depth", about: "a million messages queued against ten thousand", run: depth::run },
+    Measurement { name: "start", about: "time to ready, memory, size of the program", run: start::run },
 ];
 
 /// How to measure.
@@ -32,6 +47,8 @@ pub struct Bench {
     pub slice: Duration,
     pub folder: PathBuf,
     pub program: PathBuf,
+    /// Messages of a long queue.
+    pub queued: i64,
 }
 
 /// A line that failed once is left alone: only what a measurement means to be blocked or free is.

@@ -22,6 +22,10 @@ impl Samples {
         }
     }
 
+    pub fn each(&self, change: impl Fn(f64) -> f64) -> Self {
+        self.0.iter().copied().map(change).collect()
+    }
+
     /// Round by round.
     pub fn over(&self, baseline: &Self) -> Self {
         assert_eq!(self.0.len(), baseline.0.len());
@@ -90,6 +94,11 @@ impl Table {
     /// The ratio of two rows, round by round.
     pub fn ratio(&self, column: &str, row: &str, baseline: &str) -> Samples {
         self.get(row, column).over(&self.get(baseline, column))
+    }
+
+    /// The ratio of two columns, round by round.
+    pub fn ratio_of_columns(&self, row: &str, column: &str, baseline: &str) -> Samples {
+        self.get(row, column).over(&self.get(row, baseline))
     }
 
     pub fn print(&self) {

@@ -214,14 +214,11 @@ async fn exchange(stream: &mut TcpStream, request: &[u8], answer: &mut Vec<u8>) 
 
 /// Opens so many connections that have had one answer each and then say nothing more.
 pub fn idle_connections(address: SocketAddr, count: usize) -> Vec<std::net::TcpStream> {
-    use std::io::{Read, Write};
-    let mut open = Vec::with_capacity(count);
-    for _ in 0..count {
+    let request = format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    let open = (0..count).map(|_| {
         let mut stream = std::net::TcpStream::connect(address).unwrap();
-        write!(stream, "GET /healthz HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
-        let mut answer = [0; 1024];
-        assert!(stream.read(&mut answer).unwrap() > 0);
-        open.push(stream);
-    }
-    open
+        assert_eq!(wire::exchange(&mut stream, request.as_bytes()), 200);
+        stream
+    });
+    open.collect()
 }

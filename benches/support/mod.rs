@@ -10,4 +10,4 @@ pub mod machine;
 pub mod portal;
 pub mod process;
 pub mod server;
-mod wire;
+pub mod wire;

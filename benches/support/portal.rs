@@ -96,6 +96,11 @@ impl Sink {
         self.addresses.iter().map(|address| format!("http://{address}")).collect()
     }
 
+    /// Where they listen.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
     /// Changes one portal's ways, also towards posts that it holds back.
     pub fn set(&self, portal: usize, manner: Manner) {
         self.manners[portal].send_replace(manner);

@@ -9,6 +9,8 @@ const TICKS_PER_SECOND: f64 = 100.0;
 #[derive(Clone, Copy, Debug)]
 pub struct Usage {
     pub resident_mb: f64,
+    /// The most it has been so far.
+    pub peak_mb: f64,
     pub threads: usize,
     /// User and system time of all its threads since it began.
     pub cpu: Duration,
@@ -25,6 +27,7 @@ pub fn usage(pid: u32) -> Usage {
     };
     Usage {
         resident_mb: field("VmRSS:") / 1024.0,
+        peak_mb: field("VmHWM:") / 1024.0,
         threads: field("Threads:") as usize,
         cpu: cpu(pid),
         descriptors: std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count(),

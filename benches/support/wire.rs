@@ -1,6 +1,8 @@
 //! As much of HTTP/1.1 as both ends of a measurement need: where a head ends and how long its body is. Both ends are
 //! known, so anything else is a mistake of theirs.
 
+use std::io::{Read, Write};
+
 /// What a head says.
 pub struct Head {
     /// Bytes of it, the empty line included.
@@ -28,4 +30,20 @@ pub fn head(bytes: &[u8]) -> Option<Head> {
         }
     }
     Some(head)
+}
+
+/// Sends one request and reads its whole answer; gives the status.
+pub fn exchange(stream: &mut std::net::TcpStream, request: &[u8]) -> u16 {
+    stream.write_all(request).unwrap();
+    let (mut answer, mut part) = (Vec::new(), [0; 4096]);
+    loop {
+        let count = stream.read(&mut part).unwrap();
+        assert!(count > 0, "the connection ended before the answer");
+        answer.extend_from_slice(&part[..count]);
+        if let Some(head) = head(&answer)
+            && answer.len() >= head.length + head.body
+        {
+            return head.status.unwrap();
+        }
+    }
 }
