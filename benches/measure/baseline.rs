@@ -152,6 +152,9 @@ fn hyper_front(store: impl Fn(Bytes, Answer) + 'static) {
             let store = std::rc::Rc::clone(&store);
             tokio::task::spawn_local(async move {
                 let service = service_fn(async |request: Request<Incoming>| {
+                    if request.method() == hyper::Method::GET {
+                        return Ok(hyper::Response::new(Empty::<Bytes>::new()));
+                    }
                     let body = request.into_body().collect().await.unwrap().to_bytes();
                     let (answer, answered) = tokio::sync::oneshot::channel();
                     store(body, answer);
@@ -177,6 +180,10 @@ fn tiny_http_front(writer: &Writer) {
             let (server, writer) = (Arc::clone(&server), writer.clone());
             std::thread::spawn(move || {
                 while let Ok(mut request) = server.recv() {
+                    if *request.method() == tiny_http::Method::Get {
+                        let _ = request.respond(tiny_http::Response::empty(200));
+                        continue;
+                    }
                     let mut body = Vec::new();
                     request.as_reader().read_to_end(&mut body).unwrap();
                     let status = writer.write(WAIT, move |tx| insert(tx, &body)).map_or(503, |()| 200);

@@ -11,9 +11,7 @@ use crate::support::load::Load;
 use crate::support::portal::{Ears, Manner};
 
 const LIVING: usize = 99;
-const ALL: usize = 200;
-/// Beyond the length of a slice, so that it ends before the line is blocked.
-const MARGIN: Duration = Duration::from_secs(1);
+const DEAD: usize = 101;
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Packets in flight over all lines, the default.
 const WORKERS: u64 = 16;
@@ -40,44 +38,70 @@ pub fn run(bench: &Bench) {
 }
 
 fn measure(bench: &Bench, table: &mut Table, round: usize) {
-    let timeout = bench.slice + 2 * MARGIN;
-    let more = format!("[queue]\nconfirm_timeout = \"{}ms\"\n", timeout.as_millis());
-    let pair = Delivering::with(bench, ALL, ALL, &more, &Ears::default());
-    let mut slices = 0;
-    let mut slice = |row: &str, dead: usize| {
-        slices += 1;
-        let build = fill::webhooks(&pair.lines[..LIVING], &format!("{round}-{slices}"));
-        let seen = steady(bench, &pair.server, &build);
+    // The slices end before the silence has lasted long enough.
+    let mut rig = Rig::start(bench, round, bench.slice + Duration::from_millis(1_500));
+    rig.slice(bench, table, "none dead");
+    rig.choke(1);
+    rig.slice(bench, table, "1 dead, not yet blocked");
+    rig.wait_until_blocked();
+    rig.slice(bench, table, "1 dead, blocked");
+    rig.choke(DEAD - 1);
+    rig.slice(bench, table, "101 dead, not yet blocked");
+    drop(rig);
+    // A new one with less patience: sixteen at a time, the dead take long to be blocked.
+    let mut rig = Rig::start(bench, round, Duration::from_secs(1));
+    rig.choke(DEAD);
+    rig.wait_until_blocked();
+    rig.slice(bench, table, "101 dead, blocked");
+}
+
+struct Rig {
+    pair: Delivering,
+    round: usize,
+    slices: usize,
+    dead: usize,
+}
+
+impl Rig {
+    fn start(bench: &Bench, round: usize, confirm_timeout: Duration) -> Self {
+        let more = format!("[queue]\nconfirm_timeout = \"{}ms\"\n", confirm_timeout.as_millis());
+        let pair = Delivering::with(bench, LIVING + DEAD, LIVING + DEAD, &more, &Ears::default());
+        Self { pair, round, slices: 0, dead: 0 }
+    }
+
+    /// Loads the living.
+    fn slice(&mut self, bench: &Bench, table: &mut Table, row: &str) {
+        self.slices += 1;
+        let build = fill::webhooks(&self.pair.lines[..LIVING], &format!("{}-{}", self.round, self.slices));
+        let seen = steady(bench.slice, &self.pair.server, &build);
         table.note(row, "accepted/s", seen.accepted);
         table.note(row, "delivered/s", seen.delivered);
         table.note(row, "accept 99 % ms", seen.outcome.latency.millis(0.99));
-        assert!(pair.drain(dead as f64, PATIENCE), "not drained: {}", pair.server.log());
-    };
-    let choke = |portals: std::ops::Range<usize>| {
+        let is_over = self.pair.drain(self.dead as f64, PATIENCE);
+        assert!(is_over, "not drained: {}", self.pair.server.log());
+    }
+
+    /// Makes so many more portals fall silent, each over a message.
+    fn choke(&mut self, count: usize) {
+        let portals = LIVING + self.dead..LIVING + self.dead + count;
+        self.dead += count;
         for portal in portals.clone() {
-            pair.sink.set(portal, Manner::Silent);
+            self.pair.sink.set(portal, Manner::Silent);
         }
-        let build = fill::webhooks(&pair.lines[portals.clone()], &format!("{round}-choke"));
-        assert!(Load::for_requests(pair.server.public, 1, portals.len() as u64, &build).run().is_clean());
+        let build = fill::webhooks(&self.pair.lines[portals.clone()], "choke");
+        let load = Load::for_requests(self.pair.server.public, 1, count as u64, &build);
+        assert!(load.run().is_clean());
         // All of them, or as many as can be in flight.
-        let wanted = WORKERS.min(portals.len() as u64);
         let begin = Instant::now();
-        while portals.clone().map(|portal| pair.sink.packets_of(portal)).sum::<u64>() < wanted {
+        while portals.clone().map(|portal| self.pair.sink.packets_of(portal)).sum::<u64>() < WORKERS.min(count as u64) {
             assert!(begin.elapsed() < PATIENCE, "the dead portals were not asked");
-            std::thread::yield_now();
+            std::thread::sleep(Duration::from_millis(1));
         }
-    };
-    let blocked = |count: f64| {
-        let seen = pair.server.wait_for(PATIENCE, |figures| figures.sum("blocked_lines") >= count);
+    }
+
+    fn wait_until_blocked(&self) {
+        let blocked = |count: f64| count >= self.dead as f64;
+        let seen = self.pair.server.wait_for(PATIENCE, |figures| blocked(figures.sum("blocked_lines")));
         assert!(seen.is_some(), "the dead portals' lines were not blocked");
-    };
-    slice("none dead", 0);
-    choke(LIVING..LIVING + 1);
-    slice("1 dead, not yet blocked", 1);
-    blocked(1.0);
-    slice("1 dead, blocked", 1);
-    choke(LIVING + 1..ALL);
-    slice("101 dead, not yet blocked", ALL - LIVING);
-    blocked((ALL - LIVING) as f64);
-    slice("101 dead, blocked", ALL - LIVING);
+    }
 }

@@ -37,13 +37,13 @@ pub struct Steady {
 
 /// Loads a server from 64 connections and looks at a slice from the middle: what is on its way at both ends is the same
 /// then, unless more and more stays behind.
-pub fn steady(bench: &Bench, server: &Server, build: &Build) -> Steady {
+pub fn steady(time: Duration, server: &Server, build: &Build) -> Steady {
     let stop = Arc::new(AtomicBool::new(false));
     let load = Load { until: Until::Told(Arc::clone(&stop)), ..Load::for_requests(server.public, 64, 0, build) };
     let load = load.spawn();
     std::thread::sleep(WARM_UP);
     let (before, begin) = (server.figures(), Instant::now());
-    std::thread::sleep(bench.slice);
+    std::thread::sleep(time);
     let (after, seconds) = (server.figures(), begin.elapsed().as_secs_f64());
     stop.store(true, Ordering::Relaxed);
     let outcome = load.join().unwrap();

@@ -71,20 +71,26 @@ impl Load {
     /// Runs it on this thread.
     pub fn run(self) -> Outcome {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let begin = Instant::now();
         let next = Arc::new(AtomicU64::new(self.first));
         let load = Arc::new(self);
         let mut outcome = Outcome::default();
         runtime.block_on(async {
-            let mut connections = JoinSet::new();
+            // Before the clock starts, and one by one: a server that makes a thread for each (tiny_http) leaves some of
+            // those that come at once waiting behind the others.
+            let mut open = Vec::new();
             for _ in 0..load.connections {
-                connections.spawn(connection(Arc::clone(&load), Arc::clone(&next), begin));
+                open.push(load.open().await);
+            }
+            let begin = Instant::now();
+            let mut connections = JoinSet::new();
+            for stream in open {
+                connections.spawn(connection(Arc::clone(&load), stream, Arc::clone(&next), begin));
             }
             while let Some(own) = connections.join_next().await {
                 outcome.absorb(&own.unwrap());
             }
+            outcome.seconds = begin.elapsed().as_secs_f64();
         });
-        outcome.seconds = begin.elapsed().as_secs_f64();
         outcome.next = next.load(Ordering::Relaxed);
         outcome
     }
@@ -92,6 +98,16 @@ impl Load {
     /// Runs it on a thread of its own.
     pub fn spawn(self) -> std::thread::JoinHandle<Outcome> {
         std::thread::spawn(move || self.run())
+    }
+
+    /// A connection that has had an answer; none from a server that is away.
+    async fn open(&self) -> Option<TcpStream> {
+        let mut stream = TcpStream::connect(self.address).await.ok()?;
+        stream.set_nodelay(true).ok()?;
+        let (request, mut answer) = (hello(self.address), Vec::new());
+        let exchanged = exchange(&mut stream, request.as_bytes(), &mut answer);
+        let (status, close) = tokio::time::timeout(PATIENCE, exchanged).await.ok()??;
+        (status == 200 && !close).then_some(stream)
     }
 
     fn is_over(&self, begin: Instant) -> bool {
@@ -150,9 +166,8 @@ impl Outcome {
     }
 }
 
-async fn connection(load: Arc<Load>, next: Arc<AtomicU64>, begin: Instant) -> Outcome {
+async fn connection(load: Arc<Load>, mut stream: Option<TcpStream>, next: Arc<AtomicU64>, begin: Instant) -> Outcome {
     let mut own = Outcome::default();
-    let mut stream: Option<TcpStream> = None;
     let (mut request, mut answer) = (Vec::new(), Vec::new());
     while !load.is_over(begin) {
         let Some(open) = stream.as_mut() else {
@@ -212,9 +227,14 @@ async fn exchange(stream: &mut TcpStream, request: &[u8], answer: &mut Vec<u8>) 
     }
 }
 
+/// A request that stores nothing anywhere.
+fn hello(address: SocketAddr) -> String {
+    format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\n\r\n")
+}
+
 /// Opens so many connections that have had one answer each and then say nothing more.
 pub fn idle_connections(address: SocketAddr, count: usize) -> Vec<std::net::TcpStream> {
-    let request = format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    let request = hello(address);
     let open = (0..count).map(|_| {
         let mut stream = std::net::TcpStream::connect(address).unwrap();
         assert_eq!(wire::exchange(&mut stream, request.as_bytes()), 200);
