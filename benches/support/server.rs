@@ -146,6 +146,22 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Waits until the process has next to nothing to do: what follows a start, such as the check of the database, is
+    /// over. False when it goes on for longer than `patience`.
+    pub fn rests(&self, patience: Duration) -> bool {
+        const LOOK: Duration = Duration::from_millis(500);
+        let (begin, mut before) = (Instant::now(), process::cpu(self.pid()));
+        while begin.elapsed() < patience {
+            std::thread::sleep(LOOK);
+            let now = process::cpu(self.pid());
+            if now.saturating_sub(before) < LOOK / 20 {
+                return true;
+            }
+            before = now;
+        }
+        false
+    }
+
     /// Looks at the figures every few milliseconds until they are as wished; gives them, or none when it took longer than
     /// `patience`.
     pub fn wait_for(&self, patience: Duration, wish: impl Fn(&Figures) -> bool) -> Option<Figures> {
