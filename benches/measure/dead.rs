@@ -40,10 +40,12 @@ pub fn run(bench: &Bench) {
 fn measure(bench: &Bench, table: &mut Table, round: usize) {
     // The slices end before the silence has lasted long enough.
     let mut rig = Rig::start(bench, round, bench.slice + Duration::from_millis(1_500));
+    rig.drain();
     rig.slice(bench, table, "none dead");
     rig.choke(1);
     rig.slice(bench, table, "1 dead, not yet blocked");
     rig.wait_until_blocked();
+    rig.drain();
     rig.slice(bench, table, "1 dead, blocked");
     rig.choke(DEAD - 1);
     rig.slice(bench, table, "101 dead, not yet blocked");
@@ -66,6 +68,9 @@ impl Rig {
     fn start(bench: &Bench, round: usize, confirm_timeout: Duration) -> Self {
         let more = format!("[queue]\nconfirm_timeout = \"{}ms\"\n", confirm_timeout.as_millis());
         let pair = Delivering::with(bench, LIVING + DEAD, LIVING + DEAD, &more, &Ears::default());
+        // A new database grows at first, and the first slice of a server would be a slow one.
+        let build = fill::webhooks(&pair.lines[..LIVING], "first");
+        assert!(Load::for_time(pair.server.public, 64, bench.slice, &build).run().is_clean());
         Self { pair, round, slices: 0, dead: 0 }
     }
 
@@ -77,12 +82,17 @@ impl Rig {
         table.note(row, "accepted/s", seen.accepted);
         table.note(row, "delivered/s", seen.delivered);
         table.note(row, "accept 99 % ms", seen.outcome.latency.millis(0.99));
+    }
+
+    /// Lets the living get what the last slice has left behind.
+    fn drain(&self) {
         let is_over = self.pair.drain(self.dead as f64, PATIENCE);
         assert!(is_over, "not drained: {}", self.pair.server.log());
     }
 
     /// Makes so many more portals fall silent, each over a message.
     fn choke(&mut self, count: usize) {
+        self.drain();
         let portals = LIVING + self.dead..LIVING + self.dead + count;
         self.dead += count;
         for portal in portals.clone() {
