@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 pub use writer::{Tx, WriteError, Writer};
@@ -179,6 +180,7 @@ impl Store {
         // checkpoints in idle moments, and the file shrinks back to this size.
         db.pragma_update(None, "wal_autocheckpoint", 16_000)?;
         db.pragma_update(None, "journal_size_limit", 65_536_000)?;
+        settle_plans(&db)?;
         db.set_prepared_statement_cache_capacity(128);
         Ok(db)
     }
@@ -191,6 +193,7 @@ impl Store {
         )?;
         db.busy_timeout(Duration::from_secs(5))?;
         db.pragma_update(None, "query_only", true)?;
+        settle_plans(&db)?;
         db.set_prepared_statement_cache_capacity(64);
         Ok(db)
     }
@@ -203,6 +206,13 @@ impl Store {
         file.try_lock().map_err(|_| StoreError::Locked(folder))?;
         Ok(ServerLock { _file: file })
     }
+}
+
+/// A statement keeps the plan it was prepared with. Otherwise SQLite plans it anew whenever another value is bound to it,
+/// in the hope of statistics that nobody collects here.
+fn settle_plans(db: &Connection) -> Result<(), StoreError> {
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
 }
 
 /// Held while a server runs.
@@ -255,6 +265,21 @@ mod tests {
         assert_eq!(value(&db, "synchronous"), "2");
         assert_eq!(value(&db, "foreign_keys"), "1");
         assert!(store.reading().unwrap().execute("delete from portals", []).is_err());
+    }
+
+    /// Regression: the next packet's statement was planned anew for each packet, and the line's after each change.
+    #[test]
+    fn a_statement_keeps_its_plan_whatever_is_bound_to_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        for db in [store.writing().unwrap(), store.reading().unwrap()] {
+            let mut stmt =
+                db.prepare("select id from queue where line_id = ?1 and id > ?2 order by id limit 10").unwrap();
+            for after in 0..3 {
+                assert_eq!(stmt.query_map([1, after], |row| row.get::<_, i64>(0)).unwrap().count(), 0);
+            }
+            assert_eq!(stmt.get_status(rusqlite::StatementStatus::RePrepare), 0);
+        }
     }
 
     /// Start-up needs no repair step: what a kill left in the log is read from there.
