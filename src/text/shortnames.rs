@@ -21,6 +21,9 @@ static OWN: LazyLock<HashMap<&'static str, &'static str>> = LazyLock::new(|| OWN
 /// Writes emoji as the short names that old portals know; what they lack becomes its nearest relative or its Unicode
 /// name in brackets. No character outside the basic plane survives.
 pub fn to_shortnames(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_owned();
+    }
     let mut out = Output { text: String::with_capacity(text.len()), settled: 0 };
     for grapheme in text.graphemes(true) {
         // Also ©, ® and ™, which are of the set; digits are not, only their keycaps.
