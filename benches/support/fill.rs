@@ -79,7 +79,7 @@ pub fn message(text: &str) -> Body {
 pub fn queue(store: &Store, lines: &[Line], count: i64) {
     let db = store.writing().unwrap();
     db.pragma_update(None, "synchronous", "off").unwrap();
-    let body = body::encode(&message(&"x".repeat(500)));
+    let body = body::encode(message(&"x".repeat(500)));
     let (first, number) = (lines[0].id, i64::try_from(lines.len()).unwrap());
     // Made by `lines`: their ids follow each other.
     db.execute(

@@ -1,4 +1,4 @@
-//! The store as the server has it: schema, writer, `queue::push` with a key, each caller waiting for its commit as an HTTP
+//! The store as the server has it: schema, writer, a queue entry with a key, each caller waiting for its commit as an HTTP
 //! worker does. No HTTP, no portal, and nothing is delivered.
 
 use std::fs::File;
@@ -12,7 +12,7 @@ use super::{BenchError, Series, Until};
 use crate::clock::Clock;
 use crate::ids::LineId;
 use crate::message::{Body, Chat, Incoming, IncomingKind, User};
-use crate::queue;
+use crate::queue::Entry;
 use crate::secret::Secret;
 use crate::store::directory::{self, NewPortal};
 use crate::store::look;
@@ -153,9 +153,9 @@ impl Caller {
         let mut each: Vec<Duration> = Vec::new();
         while each.is_empty() || (!until.is_over() && each.len() < most && !failed.load(Ordering::Relaxed)) {
             let (line, key) = (self.line, format!("{} {}", self.name, each.len()));
-            let body = message(&key);
+            let entry = Entry::new(line, CONNECTOR, Some(&key), message(&key));
             let begin = until.clock.ticks();
-            let pushed = self.writer.write(WAIT, move |tx| queue::push(tx, line, CONNECTOR, Some(&key), &body));
+            let pushed = self.writer.write(WAIT, move |tx| entry.push(tx));
             if let Err(error) = pushed {
                 failed.store(true, Ordering::Relaxed);
                 return Err(error.into());
