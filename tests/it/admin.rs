@@ -99,6 +99,9 @@ fn a_running_server_notices_what_the_commands_change() {
     assert_eq!(Client::connect(&server.admin).unwrap().request("GET", "/readyz", "", b"").unwrap().status, 200);
     assert_eq!(Client::connect(&server.public).unwrap().request("GET", "/metrics", "", b"").unwrap().status, 404);
     assert_eq!(code(&place, &["line", "remove", &line]).0, 4);
+    // The server knows the line by heart when it goes, and must not take another message for it.
+    let known = Client::connect(&server.public).unwrap().post_json(&path, &activity("mark-8")).unwrap();
+    assert_eq!(known.status, 200);
     place.run(&["line", "remove", &line, "--yes"]);
     let gone = Client::connect(&server.public).unwrap().post_json(&path, &activity("mark-9")).unwrap();
     assert_eq!(gone.status, 404);
