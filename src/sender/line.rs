@@ -78,6 +78,8 @@ pub(super) struct Flight {
     pub rows: Vec<FlightRow>,
     pub began: UnixMillis,
     pub confirmed: HashSet<MessageId>,
+    /// It has kept its worker for so long that another took the place.
+    pub slow: bool,
     /// The reply is in and only the confirmation is awaited (`queue.confirm = "status"`).
     pub answered: bool,
     pub confirm_until: UnixMillis,
@@ -116,6 +118,7 @@ impl Flight {
             rows,
             began: now,
             confirmed: HashSet::new(),
+            slow: false,
             answered: false,
             confirm_until: now,
         };

@@ -51,6 +51,9 @@ use trouble::Plan;
 /// Attempts kept for each line.
 const ATTEMPTS_KEPT: i64 = 50;
 
+/// A post that has had no answer for so long gives its worker's place to a line that waits for one.
+const SLOW_AFTER: Duration = Duration::from_secs(5);
+
 /// Options of the sender; durations as configured.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -85,6 +88,8 @@ pub struct SenderLoop {
     portals: HashMap<PortalId, PortalTask>,
     ready: VecDeque<LineId>,
     timers: BinaryHeap<Reverse<(UnixMillis, LineId)>>,
+    /// When to look for slow posts; posts that begin later become slow later.
+    relief_at: Option<UnixMillis>,
     jumps: JumpWatch,
     stopping: bool,
 }
@@ -132,6 +137,7 @@ impl SenderLoop {
             portals: HashMap::new(),
             ready: VecDeque::new(),
             timers: BinaryHeap::new(),
+            relief_at: None,
             jumps,
             stopping: false,
         };
@@ -181,8 +187,36 @@ impl SenderLoop {
     }
 
     fn until_timer(&self) -> Option<Duration> {
+        let timer = self.timers.peek().map(|Reverse((at, _))| *at);
+        let relief = self.relief_at.filter(|_| self.is_starving());
+        let at = [timer, relief].into_iter().flatten().min()?;
         // A millisecond more: the clock counts whole ones, and waking too early would spin.
-        self.timers.peek().map(|Reverse((at, _))| at.since(self.clock.now()) + Duration::from_millis(1))
+        Some(at.since(self.clock.now()) + Duration::from_millis(1))
+    }
+
+    /// Lines wait for a worker, and a slow post could give up its own.
+    fn is_starving(&self) -> bool {
+        self.pool.free == 0 && !self.ready.is_empty() && self.pool.can_relieve()
+    }
+
+    /// Gives the places of slow posts to the lines that wait. The posts are looked through when the oldest of them may
+    /// have become slow, not at each event.
+    fn relieve(&mut self) {
+        let now = self.clock.now();
+        if !self.is_starving() || self.relief_at.is_some_and(|at| at > now) {
+            return;
+        }
+        self.relief_at = None;
+        let flights = self.lines.values_mut().filter_map(|line| line.flight.as_mut());
+        for flight in flights.filter(|flight| !flight.slow && !flight.answered) {
+            let slow_at = flight.began.plus(SLOW_AFTER);
+            if slow_at <= now {
+                flight.slow = self.pool.relieve();
+            }
+            if !flight.slow {
+                self.relief_at = Some(self.relief_at.map_or(slow_at, |at| at.min(slow_at)));
+            }
+        }
     }
 
     fn handle(&mut self, event: Event) -> Result<(), StoreError> {
@@ -326,6 +360,7 @@ impl SenderLoop {
     }
 
     fn hand_out(&mut self) -> Result<(), StoreError> {
+        self.relieve();
         // A portal may hold a quarter of the workers, so that a black hole with many lines leaves room for the others.
         let share = (self.options.workers / 4).max(1);
         while self.pool.free > 0 && !self.stopping {

@@ -50,8 +50,9 @@ fn tell(done: Option<Sender<()>>) {
 impl SenderLoop {
     /// A worker's answer.
     pub(super) fn done(&mut self, id: LineId, result: Result<Receipt, PortalError>) {
-        self.pool.free += 1;
         let now = self.clock.now();
+        let was_slow = self.lines.get(&id).and_then(|task| task.flight.as_ref()).is_some_and(|flight| flight.slow);
+        self.pool.ended(was_slow);
         let Some(task) = self.lines.get_mut(&id) else { return };
         let portal_id = task.record.portal;
         if let Some(portal) = self.portals.get_mut(&portal_id) {

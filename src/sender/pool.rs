@@ -1,4 +1,8 @@
 //! The delivery workers: threads that make the blocking calls for the sender. They decide nothing.
+//!
+//! A worker whose portal keeps silent is lost for as long as a packet may stay unconfirmed. Such a post is not counted
+//! among those that share the configured workers; another thread takes its place, so that many silent portals at once do
+//! not stop the others.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -24,15 +28,24 @@ pub(super) struct Job {
     pub timeout: Duration,
 }
 
-/// The threads and the way to them. The channel holds as many jobs as there are workers, and the sender counts its
+/// The threads and the way to them. The channel holds as many jobs as there may be threads, and the sender counts its
 /// jobs, so that it never waits here.
-#[derive(Debug)]
 pub(super) struct Pool {
     jobs: Sender<Job>,
+    queue: Receiver<Job>,
+    net: Arc<dyn Net>,
+    opener: Arc<dyn Opener>,
+    events: Sender<Event>,
     threads: Vec<JoinHandle<()>>,
+    workers: usize,
+    /// Posts that keep a thread beyond the configured ones.
+    slow: usize,
     /// Workers without a job.
     pub free: usize,
 }
+
+/// Threads for slow posts, for each configured worker.
+const SLOW_FACTOR: usize = 7;
 
 impl Pool {
     pub(super) fn start(
@@ -41,18 +54,54 @@ impl Pool {
         opener: &Arc<dyn Opener>,
         events: &Sender<Event>,
     ) -> std::io::Result<Self> {
-        let (jobs, queue) = bounded::<Job>(workers);
-        let threads = (0..workers)
-            .map(|number| {
-                let (net, opener) = (Arc::clone(net), Arc::clone(opener));
-                let (queue, events) = (queue.clone(), events.clone());
-                std::thread::Builder::new()
-                    .name(format!("delivery-{number}"))
-                    .stack_size(512 * 1024)
-                    .spawn(move || work(net.as_ref(), opener.as_ref(), &queue, &events))
-            })
-            .collect::<std::io::Result<Vec<_>>>()?;
-        Ok(Self { jobs, threads, free: workers })
+        let (jobs, queue) = bounded::<Job>(workers * (1 + SLOW_FACTOR));
+        let (net, opener, events) = (Arc::clone(net), Arc::clone(opener), events.clone());
+        let mut pool = Self { jobs, queue, net, opener, events, threads: Vec::new(), workers, slow: 0, free: workers };
+        for _ in 0..workers {
+            pool.add()?;
+        }
+        Ok(pool)
+    }
+
+    fn add(&mut self) -> std::io::Result<()> {
+        let (net, opener) = (Arc::clone(&self.net), Arc::clone(&self.opener));
+        let (queue, events) = (self.queue.clone(), self.events.clone());
+        let thread = std::thread::Builder::new()
+            .name(format!("delivery-{}", self.threads.len()))
+            .stack_size(512 * 1024)
+            .spawn(move || work(net.as_ref(), opener.as_ref(), &queue, &events))?;
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    /// There are not as many slow posts yet as may be.
+    pub(super) fn can_relieve(&self) -> bool {
+        self.slow < self.workers * SLOW_FACTOR
+    }
+
+    /// A post has become slow: its worker's place is free again. False when that can't be.
+    pub(super) fn relieve(&mut self) -> bool {
+        if !self.can_relieve() {
+            return false;
+        }
+        if self.threads.len() < self.workers + self.slow + 1
+            && let Err(error) = self.add()
+        {
+            log::warn!(error:% = error; "no further delivery worker can be started");
+            return false;
+        }
+        self.slow += 1;
+        self.free += 1;
+        true
+    }
+
+    /// A post has ended.
+    pub(super) fn ended(&mut self, was_slow: bool) {
+        if was_slow {
+            self.slow = self.slow.saturating_sub(1);
+        } else {
+            self.free += 1;
+        }
     }
 
     /// Hands a job over; the caller has checked `free`.
@@ -64,7 +113,7 @@ impl Pool {
     }
 
     pub(super) fn stop(self) {
-        drop(self.jobs);
+        drop((self.jobs, self.queue));
         for thread in self.threads {
             if thread.join().is_err() {
                 log::error!("a delivery worker ended with a panic");

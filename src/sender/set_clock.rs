@@ -21,6 +21,7 @@ impl SenderLoop {
         let Some(millis) = self.jumps.look(self.clock.as_ref()) else { return };
         log::warn!(millis; "the clock was set, or the machine slept; blocks last as long as they were meant to");
         self.timers = self.timers.drain().map(|Reverse((at, line))| Reverse((at.shifted(millis), line))).collect();
+        self.relief_at = self.relief_at.map(|at| at.shifted(millis));
         for portal in self.portals.values_mut() {
             portal.shift(millis);
         }

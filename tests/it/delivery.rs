@@ -67,6 +67,41 @@ fn promise_3_a_dead_and_a_silent_portal_delay_nobody_else() {
     assert_eq!(house.sums().queued, 0);
 }
 
+/// As many silent portals as there are workers, and more: each keeps its worker for five seconds, not for as long as a
+/// packet may stay unconfirmed.
+#[test]
+fn promise_3_many_silent_portals_at_once_delay_nobody_else_for_long() {
+    let mut house = House::new();
+    let (release, hang) = crossbeam_channel::bounded::<()>(0);
+    let workers = Ways::default().workers;
+    for number in 0..2 * workers {
+        let hang = hang.clone();
+        house.portal(&format!("bad{number}.test"), move |_| {
+            let _ = hang.recv();
+            ok()
+        });
+        let line = house.line(&format!("bad{number}.test"), "1", "23.100.0");
+        house.push(line, "stuck");
+    }
+    house.stage.sender.step().unwrap();
+    let good = house.line("good.test", "1", "23.100.0");
+    house.push(good, "through");
+    for round in 1..=2 {
+        house.stage.sender.step().unwrap();
+        assert_eq!(house.stage.sender.in_flight(), round * workers);
+        assert!(house.heard("good.test").is_empty());
+        house.stage.clock.set(house.stage.clock.now().plus(Duration::from_secs(5)));
+    }
+    until("the good portal", WAIT, || {
+        house.stage.sender.step().unwrap();
+        !house.heard("good.test").is_empty() && house.stage.sender.in_flight() == 2 * workers
+    });
+    drop(release);
+    house.settle();
+    assert_eq!(house.sums().queued, 0);
+    assert_eq!(house.sums().difference(), 0);
+}
+
 /// Design §6, promises 6, 7 and 11.
 #[test]
 fn promise_7_after_twelve_attempts_and_24_hours_everything_is_a_dead_letter() {
