@@ -1,0 +1,497 @@
+//! The run: starts everybody, carries out the schedule, looks at the server, and holds the books against each other when
+//! all is over.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::dice::Dice;
+use super::ends::FarEnds;
+use super::house::{self, CHATS, ODD_CHATS, PORTALS};
+use super::ledger::{Balance, End, Ledger};
+use super::load::{Load, Plan};
+use super::report::{self, Look, Row};
+use super::schedule::{Api, Blow, Event, Manner, schedule};
+use crate::support::machine;
+use crate::support::server::{Figures, Place, Server};
+
+/// What is wished for.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    pub minutes: f64,
+    /// Customers' messages a second.
+    pub rate: f64,
+    /// Operators' messages a second.
+    pub operators: f64,
+    pub seed: u64,
+    pub dir: PathBuf,
+    pub program: PathBuf,
+    /// Whether the server is killed and restarted.
+    pub blows: bool,
+}
+
+/// How long everything may take to drain when all faults are over: the channel's back-off has grown to minutes by then.
+const DRAIN: Duration = Duration::from_secs(400);
+/// How long the server is stopped.
+const STOPPED: Duration = Duration::from_secs(3);
+/// The memory of the last quarter may be so many times that of the second.
+const MEMORY_MAX: f64 = 1.15;
+/// The same for the file, after the drain against the second quarter.
+const FILE_MAX: f64 = 1.15;
+/// Shorter runs are over before memory and file have come to rest.
+const MEMORY_FROM_MINUTES: f64 = 8.0;
+const FILE_FROM_MINUTES: f64 = 20.0;
+
+/// Carries it out; true when every verdict is good.
+pub fn run(wish: &Wish) -> bool {
+    machine::raise_descriptors();
+    let report = report::Report::new(wish.dir.join(format!("endurance-{}.log", wish.seed)));
+    let length = wish.minutes * 60.0;
+    let ledger = Arc::new(Ledger::new(CHATS + ODD_CHATS));
+    let ends = FarEnds::start(&ledger, wish.seed);
+    // Long enough for every retry of this run, short enough to see the file come to rest within it.
+    let keep = (length / 12.0).clamp(60.0, 300.0);
+    let blocks = [1, 1, 2, 4].into_iter().chain(std::iter::repeat_n(6, 60));
+    let blocks: Vec<String> = blocks.map(|seconds| format!("\"{seconds}s\"")).collect();
+    let settings = format!(
+        "[queue]\nconfirm_timeout = \"8s\"\ndedup_keep = \"{keep:.0}s\"\n[retry]\nblocks = [{}]\n",
+        blocks.join(", ")
+    );
+    let place = Place::new(&wish.dir, &wish.program, &settings);
+    house::furnish(&place.store(), &ends.urls());
+    let server = place.serve();
+    place.keep_ports(&server);
+    let identities = house::identities(&ends.urls());
+    ends.introduce(server.public, &identities);
+    let load = Load::start(Plan {
+        ledger: Arc::clone(&ledger),
+        server: server.public,
+        channel: ends.channel_url(),
+        identities: Arc::new(identities),
+        dice: Dice::new(wish.seed).split(2),
+        run: wish.seed,
+        rates: (wish.rate, wish.operators),
+    });
+    let mut drive = Drive {
+        wish: wish.clone(),
+        length,
+        began: ledger.now(),
+        server: Some(server),
+        server_since: ledger.now(),
+        place,
+        ledger,
+        ends,
+        load,
+        report,
+        looks: Vec::new(),
+        rows: Vec::new(),
+        row_at: 0.0,
+        in_force: BTreeMap::new(),
+        happened: Vec::new(),
+        blows: BTreeMap::new(),
+        verdicts: Vec::new(),
+    };
+    drive.carry_out()
+}
+
+struct Drive {
+    wish: Wish,
+    length: f64,
+    /// When the schedule began, by the ledger's clock.
+    began: f64,
+    server: Option<Server>,
+    server_since: f64,
+    place: Place,
+    ledger: Arc<Ledger>,
+    ends: FarEnds,
+    load: Load,
+    report: report::Report,
+    looks: Vec<Look>,
+    rows: Vec<Row>,
+    /// When the last row was made.
+    row_at: f64,
+    /// Faults that go on, by what they concern; until when, where that is known.
+    in_force: BTreeMap<String, (String, f64)>,
+    /// What has happened since the last row.
+    happened: Vec<String>,
+    /// How often each blow fell.
+    blows: BTreeMap<&'static str, usize>,
+    verdicts: Vec<(bool, String)>,
+}
+
+impl Drive {
+    fn carry_out(&mut self) -> bool {
+        let events = schedule(self.wish.seed, self.length, self.wish.blows);
+        self.introduce(&events);
+        let every = (self.length / 12.0).clamp(10.0, 60.0);
+        let pause = (self.length / 240.0).clamp(1.0, 5.0);
+        let (mut next_row, mut next_look) = (every, pause);
+        let mut events = events.into_iter().peekable();
+        while self.at() < self.length {
+            let now = self.at();
+            if let Some((_, event)) = events.next_if(|(at, _)| *at <= now) {
+                self.report.note(&format!("{now:8.1} s  {event}"));
+                if !self.happen(event) {
+                    return self.died();
+                }
+                continue;
+            }
+            if now >= next_look {
+                next_look = now + pause;
+                if !self.look() {
+                    return self.died();
+                }
+            }
+            if now >= next_row {
+                next_row = now + every;
+                self.row();
+            }
+            let next = events.peek().map_or(self.length, |(at, _)| *at).min(next_look).min(next_row).min(self.length);
+            std::thread::sleep(Duration::from_secs_f64((next - self.at()).max(0.001)));
+        }
+        self.drain();
+        self.judge();
+        self.close()
+    }
+
+    fn introduce(&mut self, events: &[(f64, Event)]) {
+        let conditions = machine::conditions(&self.wish.dir);
+        let wish = self.wish.clone();
+        self.report.say(format!(
+            "endurance: {} min, {} customers' and {} operators' messages/s, seed {}, {}",
+            wish.minutes,
+            wish.rate,
+            wish.operators,
+            wish.seed,
+            wish.program.display()
+        ));
+        self.report.say(conditions);
+        self.report.say(format!(
+            "{PORTALS} portals, {} lines, {CHATS} chats, {} changes on the schedule; log {}",
+            house::LINES,
+            events.len(),
+            self.report.path.display()
+        ));
+        self.report.say(report::HEAD);
+    }
+
+    /// Seconds of the schedule.
+    fn at(&self) -> f64 {
+        self.ledger.now() - self.began
+    }
+
+    /// One change; false when the server was found dead.
+    fn happen(&mut self, event: Event) -> bool {
+        match event {
+            Event::Portal(portal, manner) => {
+                self.ends.set(portal, manner);
+                self.force(format!("p{portal}"), (manner != Manner::Well).then(|| format!("{manner:?}")));
+            }
+            Event::Api(api) => {
+                self.ends.set_api(api);
+                self.force("channel".to_owned(), (api != Api::Well).then(|| format!("{api:?}")));
+            }
+            Event::Odd(odd, seconds) => {
+                self.load.odd(odd, seconds);
+                self.in_force.insert("clients".to_owned(), (format!("{odd:?}"), self.at() + seconds));
+            }
+            Event::Burst(times) => {
+                self.load.set_times(times);
+                if times > 1.0 {
+                    self.happened.push(format!("burst ×{times}"));
+                }
+            }
+            Event::Blow(blow) => return self.blow(blow),
+        }
+        true
+    }
+
+    fn force(&mut self, what: String, how: Option<String>) {
+        match how {
+            Some(how) => {
+                self.happened.push(format!("{what} {how}"));
+                self.in_force.insert(what, (how, f64::INFINITY));
+            }
+            None => drop(self.in_force.remove(&what)),
+        }
+    }
+
+    fn blow(&mut self, blow: Blow) -> bool {
+        let name = match blow {
+            Blow::Terminate => "TERM",
+            Blow::Kill => "KILL",
+            Blow::Stop => "STOP",
+        };
+        if !self.look() {
+            return false;
+        }
+        *self.blows.entry(name).or_default() += 1;
+        self.happened.push(name.to_owned());
+        let Some(server) = self.server.take() else { return false };
+        if blow == Blow::Stop {
+            let pid = Pid::from_raw(i32::try_from(server.pid()).unwrap()).unwrap();
+            kill_process(pid, Signal::STOP).unwrap();
+            std::thread::sleep(STOPPED);
+            kill_process(pid, Signal::CONT).unwrap();
+            self.ends.server_disturbed();
+            self.server = Some(server);
+            return true;
+        }
+        let begin = Instant::now();
+        let end = match blow {
+            Blow::Terminate => {
+                let status = server.terminate();
+                if !status.success() {
+                    self.verdicts
+                        .push((false, format!("at {:.0} s SIGTERM ended the server with {status}", self.at())));
+                }
+                End::Terminated
+            }
+            Blow::Kill | Blow::Stop => {
+                server.kill();
+                End::Killed
+            }
+        };
+        let ended = self.ledger.now();
+        self.ends.hear_out();
+        self.ledger.life_ended(ended, end);
+        let took = begin.elapsed().as_secs_f64();
+        let server = self.place.serve();
+        self.report.note(&format!(
+            "            {name}: gone after {took:.1} s, ready after {:.0} ms",
+            server.ready_after.as_secs_f64() * 1000.0
+        ));
+        self.server = Some(server);
+        self.server_since = self.ledger.now();
+        self.ends.server_disturbed();
+        true
+    }
+
+    /// Looks at the process; false when it is no more.
+    fn look(&mut self) -> bool {
+        let Some(server) = &self.server else { return false };
+        let age = self.ledger.now() - self.server_since;
+        let look = report::look(server.pid(), self.at(), age, &self.place.data());
+        self.looks.extend(look);
+        look.is_some()
+    }
+
+    fn row(&mut self) {
+        if !self.look() {
+            return;
+        }
+        let (Some(server), Some(look)) = (&self.server, self.looks.last().copied()) else { return };
+        let figures = server.figures();
+        let now = look.at;
+        self.in_force.retain(|_, (_, until)| *until > now);
+        // What came and went, and what goes on.
+        let mut faults = std::mem::take(&mut self.happened);
+        for (what, (how, _)) in &self.in_force {
+            let words = format!("{what} {how}");
+            if !faults.contains(&words) {
+                faults.push(words);
+            }
+        }
+        let row = Row {
+            look,
+            window: self.ledger.window(),
+            seconds: now - self.row_at,
+            queued: figures.queued(),
+            outbox: figures.sum("outbox"),
+            dead: figures.sum("dead_total"),
+            faults: faults.join(", "),
+        };
+        self.row_at = now;
+        self.report.say(row.text());
+        self.rows.push(row);
+    }
+
+    /// All faults end and nothing new comes; waits until nothing waits.
+    fn drain(&mut self) {
+        for portal in 0..PORTALS {
+            self.ends.set(portal, Manner::Well);
+        }
+        self.ends.set_api(Api::Well);
+        self.load.set_times(1.0);
+        self.load.end();
+        self.in_force.clear();
+        self.row();
+        let begin = Instant::now();
+        let drained = loop {
+            let is_empty = |figures: &Figures| figures.queued() == 0.0 && figures.sum("outbox") == 0.0;
+            if self.load.has_ended() && self.server.as_ref().is_some_and(|server| is_empty(&server.figures())) {
+                break true;
+            }
+            if begin.elapsed() > DRAIN || !self.look() {
+                break false;
+            }
+            std::thread::sleep(Duration::from_millis(500));
+        };
+        let took = begin.elapsed().as_secs_f64();
+        self.verdicts.push((drained, format!("everything drained {took:.0} s after the end of the load")));
+        if let Some(server) = &self.server {
+            // The log goes into the file at an idle moment.
+            server.rests(Duration::from_secs(30));
+        }
+        self.happened.push("drained".to_owned());
+        self.row();
+    }
+
+    /// The verdicts.
+    fn judge(&mut self) {
+        let quarters = report::quarters(&self.rows, &self.looks, self.length);
+        self.report.say("");
+        for line in report::quarters_text(&quarters) {
+            self.report.say(line);
+        }
+        self.report.say("");
+        let [_, second, _, last] = &quarters;
+        let grown = last.resident_mb / second.resident_mb;
+        self.limited(
+            MEMORY_FROM_MINUTES,
+            grown <= MEMORY_MAX,
+            format!("memory of the last quarter is {grown:.2} of the second's (at most {MEMORY_MAX})"),
+        );
+        let after = self.looks.last().map_or(0.0, |look| look.db_mb + look.wal_mb);
+        let grown = after / (second.db_max + second.wal_max);
+        self.limited(
+            FILE_FROM_MINUTES,
+            grown <= FILE_MAX,
+            format!("database and log are {after:.0} MB in the end, {grown:.2} of the second quarter's most (at most {FILE_MAX})"),
+        );
+        let balance = self.ledger.balance();
+        self.judge_books(&balance);
+        self.judge_server(&balance);
+    }
+
+    fn limited(&mut self, from_minutes: f64, good: bool, words: String) {
+        if self.wish.minutes >= from_minutes {
+            self.verdicts.push((good, words));
+        } else {
+            self.report.say(format!("not judged in so short a run: {words}"));
+        }
+    }
+
+    fn judge_books(&mut self, balance: &Balance) {
+        let (incoming, outgoing) = (balance.incoming, balance.outgoing);
+        for (name, sums) in [("in", incoming), ("out", outgoing)] {
+            self.report.say(format!(
+                "{name}: {} acknowledged, {} came, {} taken; came again {} times after an unclear answer, {} after a kill",
+                sums.acknowledged, sums.came, sums.taken, sums.again_after_doubt, sums.again_after_kill
+            ));
+        }
+        let (confirmed, lost) = self.ends.confirmations();
+        self.report.say(format!(
+            "{} repeats of acknowledged messages; {} commands of a portal that does not listen, {} of them met a server \
+             that had just died; {confirmed} confirmations by command, {lost} unanswered; {:?}",
+            self.load.repeats(),
+            balance.unheard,
+            balance.unheard_lost,
+            self.blows
+        ));
+        self.verdicts
+            .push((balance.missing_count == 0, format!("{} acknowledged messages missing", balance.missing_count)));
+        self.verdicts.push((
+            balance.statuses_missing == 0,
+            format!("{} operators' messages without the news of their delivery", balance.statuses_missing),
+        ));
+        self.verdicts.push((
+            balance.faults == 0,
+            format!("{} messages twice without doubt, out of order or at the wrong place", balance.faults),
+        ));
+        self.verdicts.push((balance.notices.is_empty(), format!("{} failures told to portals", balance.notices.len())));
+        for word in balance.missing.iter().chain(&balance.words).chain(&balance.notices) {
+            self.report.say(format!("  {word}"));
+        }
+    }
+
+    fn judge_server(&mut self, balance: &Balance) {
+        let Some(server) = &self.server else { return };
+        let figures = server.figures();
+        let difference = figures.sum("accounting_difference");
+        self.verdicts.push((difference == 0.0, format!("accounting difference {difference}")));
+        let dead = figures.sum("dead_total");
+        self.verdicts.push((dead == 0.0, format!("{dead} dead letters")));
+        // Each message that left brought the news of its delivery, which is accepted for the portal like a message.
+        let known = balance.incoming.came + balance.outgoing.came + balance.outgoing.taken;
+        let accepted = figures.accepted();
+        self.verdicts.push((
+            accepted == known as f64 || dead > 0.0,
+            format!("{accepted} accepted by the server, {known} known here: each was stored once"),
+        ));
+        self.report.say(format!(
+            "the server counted {} repeats that added nothing and {} posts after an unclear outcome",
+            figures.sum("repeated_total"),
+            figures.sum("maybe_twice_total")
+        ));
+        if dead > 0.0 {
+            let list = self.place.command(&["dead", "list", "--json"]).output().unwrap();
+            for line in String::from_utf8_lossy(&list.stdout).lines().take(60) {
+                self.report.say(format!("  {line}"));
+            }
+        }
+        let doctor = self.place.command(&["doctor"]).output().unwrap();
+        let code = doctor.status.code();
+        self.verdicts.push((matches!(code, Some(0 | 1)), format!("doctor ends with {code:?}")));
+        for line in String::from_utf8_lossy(&doctor.stdout).lines() {
+            self.report.note(&format!("  doctor: {line}"));
+        }
+        let log = self.server.as_ref().map(Server::log).unwrap_or_default();
+        let errors: Vec<&str> =
+            log.lines().filter(|line| line.contains("ERROR") || line.contains("panicked")).collect();
+        self.verdicts.push((errors.is_empty(), format!("{} errors in the server's log", errors.len())));
+        for line in errors.iter().take(20) {
+            self.report.say(format!("  {line}"));
+        }
+    }
+
+    /// The server has ended by itself.
+    fn died(&mut self) -> bool {
+        self.verdicts.push((false, format!("the server died by itself at {:.0} s", self.at())));
+        let log = self.server.as_ref().map(Server::log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        for line in &lines[lines.len().saturating_sub(30)..] {
+            self.report.say(format!("  {line}"));
+        }
+        self.close()
+    }
+
+    fn close(&mut self) -> bool {
+        let all = self.verdicts.iter().all(|(good, _)| *good);
+        for (good, words) in std::mem::take(&mut self.verdicts) {
+            self.report.say(format!("{} {words}", if good { "ok    " } else { "FAILED" }));
+        }
+        self.report.say(if all { "passed" } else { "failed" });
+        if !all {
+            let kept = self.keep();
+            self.report.say(format!("what is left of the server is in {}", kept.display()));
+        }
+        all
+    }
+
+    /// Copies the folder, which would vanish, to where it can be looked at.
+    fn keep(&mut self) -> PathBuf {
+        let to = self.wish.dir.join(format!("endurance-{}", self.wish.seed));
+        if let Some(server) = self.server.take() {
+            server.terminate();
+        }
+        let from = self.place.path("");
+        copy(&from, &to);
+        to
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else if entry.path().is_file() {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
