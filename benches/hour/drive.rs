@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::dice::Dice;
 use super::ends::FarEnds;
 use super::house::{self, CHATS, ODD_CHATS, PORTALS};
-use super::ledger::{Balance, End, Ledger};
+use super::ledger::{End, Ledger};
 use super::load::{Load, Plan};
 use super::report::{self, Look, Row};
 use super::schedule::{Api, Blow, Event, Manner, schedule};
@@ -37,14 +37,6 @@ pub struct Wish {
 const DRAIN: Duration = Duration::from_secs(400);
 /// How long the server is stopped.
 const STOPPED: Duration = Duration::from_secs(3);
-/// The memory of the last quarter may be so many times that of the second.
-const MEMORY_MAX: f64 = 1.15;
-/// The same for the file, after the drain against the second quarter.
-const FILE_MAX: f64 = 1.15;
-/// Shorter runs are over before memory and file have come to rest.
-const MEMORY_FROM_MINUTES: f64 = 8.0;
-const FILE_FROM_MINUTES: f64 = 20.0;
-
 /// Carries it out; true when every verdict is good.
 pub fn run(wish: &Wish) -> bool {
     machine::raise_descriptors();
@@ -97,29 +89,30 @@ pub fn run(wish: &Wish) -> bool {
     drive.carry_out()
 }
 
-struct Drive {
-    wish: Wish,
-    length: f64,
+/// A run and all who take part.
+pub(super) struct Drive {
+    pub(super) wish: Wish,
+    pub(super) length: f64,
     /// When the schedule began, by the ledger's clock.
-    began: f64,
-    server: Option<Server>,
-    server_since: f64,
-    place: Place,
-    ledger: Arc<Ledger>,
-    ends: FarEnds,
-    load: Load,
-    report: report::Report,
-    looks: Vec<Look>,
-    rows: Vec<Row>,
+    pub(super) began: f64,
+    pub(super) server: Option<Server>,
+    pub(super) server_since: f64,
+    pub(super) place: Place,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) ends: FarEnds,
+    pub(super) load: Load,
+    pub(super) report: report::Report,
+    pub(super) looks: Vec<Look>,
+    pub(super) rows: Vec<Row>,
     /// When the last row was made.
-    row_at: f64,
+    pub(super) row_at: f64,
     /// Faults that go on, by what they concern; until when, where that is known.
-    in_force: BTreeMap<String, (String, f64)>,
+    pub(super) in_force: BTreeMap<String, (String, f64)>,
     /// What has happened since the last row.
-    happened: Vec<String>,
+    pub(super) happened: Vec<String>,
     /// How often each blow fell.
-    blows: BTreeMap<&'static str, usize>,
-    verdicts: Vec<(bool, String)>,
+    pub(super) blows: BTreeMap<&'static str, usize>,
+    pub(super) verdicts: Vec<(bool, String)>,
 }
 
 impl Drive {
@@ -196,6 +189,7 @@ impl Drive {
             }
             Event::Odd(odd, seconds) => {
                 self.load.odd(odd, seconds);
+                self.happened.push(format!("clients {odd:?}"));
                 self.in_force.insert("clients".to_owned(), (format!("{odd:?}"), self.at() + seconds));
             }
             Event::Burst(times) => {
@@ -338,114 +332,6 @@ impl Drive {
         }
         self.happened.push("drained".to_owned());
         self.row();
-    }
-
-    /// The verdicts.
-    fn judge(&mut self) {
-        let quarters = report::quarters(&self.rows, &self.looks, self.length);
-        self.report.say("");
-        for line in report::quarters_text(&quarters) {
-            self.report.say(line);
-        }
-        self.report.say("");
-        let [_, second, _, last] = &quarters;
-        let grown = last.resident_mb / second.resident_mb;
-        self.limited(
-            MEMORY_FROM_MINUTES,
-            grown <= MEMORY_MAX,
-            format!("memory of the last quarter is {grown:.2} of the second's (at most {MEMORY_MAX})"),
-        );
-        let after = self.looks.last().map_or(0.0, |look| look.db_mb + look.wal_mb);
-        let grown = after / (second.db_max + second.wal_max);
-        self.limited(
-            FILE_FROM_MINUTES,
-            grown <= FILE_MAX,
-            format!("database and log are {after:.0} MB in the end, {grown:.2} of the second quarter's most (at most {FILE_MAX})"),
-        );
-        let balance = self.ledger.balance();
-        self.judge_books(&balance);
-        self.judge_server(&balance);
-    }
-
-    fn limited(&mut self, from_minutes: f64, good: bool, words: String) {
-        if self.wish.minutes >= from_minutes {
-            self.verdicts.push((good, words));
-        } else {
-            self.report.say(format!("not judged in so short a run: {words}"));
-        }
-    }
-
-    fn judge_books(&mut self, balance: &Balance) {
-        let (incoming, outgoing) = (balance.incoming, balance.outgoing);
-        for (name, sums) in [("in", incoming), ("out", outgoing)] {
-            self.report.say(format!(
-                "{name}: {} acknowledged, {} came, {} taken; came again {} times after an unclear answer, {} after a kill",
-                sums.acknowledged, sums.came, sums.taken, sums.again_after_doubt, sums.again_after_kill
-            ));
-        }
-        let (confirmed, lost) = self.ends.confirmations();
-        self.report.say(format!(
-            "{} repeats of acknowledged messages; {} commands of a portal that does not listen, {} of them met a server \
-             that had just died; {confirmed} confirmations by command, {lost} unanswered; {:?}",
-            self.load.repeats(),
-            balance.unheard,
-            balance.unheard_lost,
-            self.blows
-        ));
-        self.verdicts
-            .push((balance.missing_count == 0, format!("{} acknowledged messages missing", balance.missing_count)));
-        self.verdicts.push((
-            balance.statuses_missing == 0,
-            format!("{} operators' messages without the news of their delivery", balance.statuses_missing),
-        ));
-        self.verdicts.push((
-            balance.faults == 0,
-            format!("{} messages twice without doubt, out of order or at the wrong place", balance.faults),
-        ));
-        self.verdicts.push((balance.notices.is_empty(), format!("{} failures told to portals", balance.notices.len())));
-        for word in balance.missing.iter().chain(&balance.words).chain(&balance.notices) {
-            self.report.say(format!("  {word}"));
-        }
-    }
-
-    fn judge_server(&mut self, balance: &Balance) {
-        let Some(server) = &self.server else { return };
-        let figures = server.figures();
-        let difference = figures.sum("accounting_difference");
-        self.verdicts.push((difference == 0.0, format!("accounting difference {difference}")));
-        let dead = figures.sum("dead_total");
-        self.verdicts.push((dead == 0.0, format!("{dead} dead letters")));
-        // Each message that left brought the news of its delivery, which is accepted for the portal like a message.
-        let known = balance.incoming.came + balance.outgoing.came + balance.outgoing.taken;
-        let accepted = figures.accepted();
-        self.verdicts.push((
-            accepted == known as f64 || dead > 0.0,
-            format!("{accepted} accepted by the server, {known} known here: each was stored once"),
-        ));
-        self.report.say(format!(
-            "the server counted {} repeats that added nothing and {} posts after an unclear outcome",
-            figures.sum("repeated_total"),
-            figures.sum("maybe_twice_total")
-        ));
-        if dead > 0.0 {
-            let list = self.place.command(&["dead", "list", "--json"]).output().unwrap();
-            for line in String::from_utf8_lossy(&list.stdout).lines().take(60) {
-                self.report.say(format!("  {line}"));
-            }
-        }
-        let doctor = self.place.command(&["doctor"]).output().unwrap();
-        let code = doctor.status.code();
-        self.verdicts.push((matches!(code, Some(0 | 1)), format!("doctor ends with {code:?}")));
-        for line in String::from_utf8_lossy(&doctor.stdout).lines() {
-            self.report.note(&format!("  doctor: {line}"));
-        }
-        let log = self.server.as_ref().map(Server::log).unwrap_or_default();
-        let errors: Vec<&str> =
-            log.lines().filter(|line| line.contains("ERROR") || line.contains("panicked")).collect();
-        self.verdicts.push((errors.is_empty(), format!("{} errors in the server's log", errors.len())));
-        for line in errors.iter().take(20) {
-            self.report.say(format!("  {line}"));
-        }
     }
 
     /// The server has ended by itself.

@@ -150,7 +150,8 @@ impl Pacer {
         for chat in (0..CHATS).filter(|chat| house::portal_of(house::line_of(*chat)) == OLD) {
             self.plan.ledger.is_unordered(Direction::Out, chat);
         }
-        let mut dice = self.plan.dice.split(1);
+        // Each direction its own, so that the timing of one does not change what the other says.
+        let (mut dice, mut own) = (self.plan.dice.split(1), self.plan.dice.split(2));
         let mut earlier: Vec<Option<u32>> = vec![None; CHATS];
         let mut owed = (0.0, 0.0);
         let mut ticks = tokio::time::interval(TICK);
@@ -180,10 +181,10 @@ impl Pacer {
             }
             while owed.1 >= 1.0 {
                 owed.1 -= 1.0;
-                let chat = dice.below(CHATS as u64) as usize;
+                let chat = own.below(CHATS as u64) as usize;
                 if self.known[chat].load(Ordering::Relaxed) {
                     let number = self.plan.ledger.number(Direction::Out, chat);
-                    let due = Due { number, chat, shape: Shape::Text, repeat: dice.permille(30), since: now };
+                    let due = Due { number, chat, shape: Shape::Text, repeat: own.permille(30), since: now };
                     let _ = operators[chat % OPERATORS].send(due);
                 }
             }
