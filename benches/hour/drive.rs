@@ -33,8 +33,9 @@ pub struct Wish {
     pub blows: bool,
 }
 
-/// How long everything may take to drain when all faults are over: the channel's back-off has grown to minutes by then.
-const DRAIN: Duration = Duration::from_secs(400);
+/// How long everything may take to drain when all faults are over: no pause of portal or channel here is longer than a
+/// few seconds.
+const DRAIN: Duration = Duration::from_mins(2);
 /// How long the server is stopped.
 const STOPPED: Duration = Duration::from_secs(3);
 /// Carries it out; true when every verdict is good.

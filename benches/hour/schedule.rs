@@ -84,7 +84,7 @@ const MANNERS: [Manner; 6] = [Manner::Refuses, Manner::Silent, Manner::Fails, Ma
 const APIS: [Api; 5] = [Api::Storm, Api::Fails, Api::Cuts, Api::Away, Api::Slow];
 const ODDS: [Odd; 4] = [Odd::SlowHeads, Odd::SlowBodies, Odd::HalfBodies, Odd::Idle];
 
-/// Every change of a run of so many seconds, in order. The last tenth is left in peace but for what has begun.
+/// Every change of a run of so many seconds, in order. Nothing begins in the last twentieth.
 pub fn schedule(seed: u64, length: f64, blows: bool) -> Vec<(f64, Event)> {
     let dice = Dice::new(seed);
     let (low, high) = ((length / 180.0).clamp(5.0, 20.0), (length / 30.0).clamp(10.0, 120.0));
