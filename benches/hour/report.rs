@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use trunkline::store::FILE;
+
 use super::ledger::Window;
 use crate::support::process::{self, Usage};
 
@@ -48,7 +50,7 @@ pub fn look(pid: u32, at: f64, age: f64, data: &Path) -> Option<Look> {
         return None;
     }
     let mb = |name: &str| std::fs::metadata(data.join(name)).map_or(0.0, |file| file.len() as f64 / 1_048_576.0);
-    let (db_mb, wal_mb) = (mb("trunkline.db"), mb("trunkline.db-wal"));
+    let (db_mb, wal_mb) = (mb(FILE), mb(&format!("{FILE}-wal")));
     Some(Look { at, age, usage: process::usage(pid), db_mb, wal_mb })
 }
 
