@@ -116,15 +116,13 @@ impl SenderLoop {
         for row in &flight.rows {
             self.metrics.delivered(now.since(row.accepted_at));
         }
-        let mut poison = None;
         if task.extra == Some(Extra::Evidence) {
-            poison = task.trouble.evidence_passed();
+            task.trouble.evidence_passed();
         } else {
             task.trouble.passed(full);
             task.after = flight.rows.iter().map(|row| row.id).fold(task.after, Ord::max);
         }
         let portal = task.record.portal;
-        let error = task.record.last_error.clone().unwrap_or_default();
         let recovered = task.lift(None);
         if self.confirms_by_status(portal)
             && let Some(task) = self.lines.get_mut(&id)
@@ -135,9 +133,6 @@ impl SenderLoop {
         if recovered {
             log::info!(line:% = id; "the portal takes messages again");
             self.save_block(id, Vec::new(), Some((flight.rows.len(), now.since(flight.began), "confirmed".to_owned())));
-        }
-        if let Some(row) = poison {
-            self.bury_one(id, row, Moving::Poison, error);
         }
         self.consider(id);
     }
@@ -156,8 +151,7 @@ impl SenderLoop {
         if extra == Some(Extra::Evidence) {
             task.trouble.evidence_failed();
         } else if partly || failure.fault != Fault::Portal {
-            let answered = failure.fault == Fault::Packet;
-            poison = task.trouble.refused(posted, &open, answered, self.options.poison_attempts);
+            poison = task.trouble.refused(posted, &open, self.options.poison_attempts);
         }
         let attempt = Some((posted, now.since(flight.began), failure.error.clone()));
         if let Some(row) = poison {

@@ -1,10 +1,11 @@
 //! What a line's unconfirmed packets teach (design §6), pure: how much of its head travels at once, and which single
 //! message is the one that does not pass.
 //!
-//! A message is given up as poison only against evidence: it has failed alone `poison_attempts` times, and right after
-//! the last time the next message passed. A portal that is down or refuses everything gives no such evidence, so its
-//! messages wait out the schedule. The order of a chat is kept: what follows the suspect is posted only as that
-//! evidence, and once it has passed the suspect leaves.
+//! A message is given up as poison only against evidence: it has failed alone `poison_attempts` times, right after the
+//! last time the next message passed, and then it failed once more, for the portal may have come back between the two.
+//! A portal that is down or refuses everything gives no such evidence, so its messages wait out the schedule. The order
+//! of a chat is kept: what follows the suspect is posted only as that evidence, and once it has passed the suspect has
+//! its last try at once.
 
 use crate::ids::MessageId;
 
@@ -25,8 +26,6 @@ pub(super) enum Plan {
 struct Suspect {
     row: MessageId,
     failures: u32,
-    /// Its last failure was an answer, not silence: the portal was there to refuse it.
-    answered: bool,
     /// Messages behind it that failed as evidence: they may be poison too, so the next one is asked.
     skip: usize,
 }
@@ -57,13 +56,7 @@ impl Trouble {
 
     /// A packet of `posted` messages was not taken and `open` of them are unconfirmed. Returns the message that is
     /// proved to be poison.
-    pub(super) fn refused(
-        &mut self,
-        posted: usize,
-        open: &[MessageId],
-        answered: bool,
-        poison_attempts: u32,
-    ) -> Option<MessageId> {
+    pub(super) fn refused(&mut self, posted: usize, open: &[MessageId], poison_attempts: u32) -> Option<MessageId> {
         let partly = open.len() < posted;
         self.size = Some((if partly { open.len() } else { posted } / 2).max(1));
         self.wants_evidence = false;
@@ -76,7 +69,7 @@ impl Trouble {
         let failures = before.map_or(0, |suspect| suspect.failures).saturating_add(1);
         self.others_passed = partly || (before.is_some() && self.others_passed);
         let skip = before.map_or(0, |suspect| suspect.skip);
-        self.suspect = Some(Suspect { row, failures, answered, skip });
+        self.suspect = Some(Suspect { row, failures, skip });
         if failures < poison_attempts {
             return None;
         }
@@ -104,17 +97,10 @@ impl Trouble {
         }
     }
 
-    /// The evidence passed. Returns the suspect when that proves it to be poison; one that failed in silence is given
-    /// one more try, for the portal may have come back in between.
-    pub(super) fn evidence_passed(&mut self) -> Option<MessageId> {
+    /// The evidence passed: the suspect is given its last try.
+    pub(super) fn evidence_passed(&mut self) {
         self.wants_evidence = false;
-        let suspect = self.suspect?;
-        if suspect.answered {
-            *self = Self { size: self.size, ..Self::default() };
-            return Some(suspect.row);
-        }
-        self.others_passed = true;
-        None
+        self.others_passed = self.suspect.is_some();
     }
 
     /// A packet from the head passed: twice as much may travel, up to the limit of `full` messages.
@@ -145,7 +131,7 @@ mod tests {
         assert_eq!(trouble.plan(false), Plan::Head(None));
         for (posted, then) in [(10, 5), (5, 2), (2, 1), (1, 1)] {
             let open = ids(1..=i64::try_from(posted).unwrap());
-            assert_eq!(trouble.refused(posted, &open, true, 9), None);
+            assert_eq!(trouble.refused(posted, &open, 9), None);
             assert_eq!(trouble.plan(false), Plan::Head(Some(then)), "after {posted}");
         }
         for then in [Some(2), Some(4), Some(8), None] {
@@ -158,15 +144,16 @@ mod tests {
     fn evidence_is_wanted_after_the_last_lone_failure() {
         let mut trouble = Trouble::default();
         for _ in 0..2 {
-            assert_eq!(trouble.refused(1, &ids(7..=7), true, 3), None);
+            assert_eq!(trouble.refused(1, &ids(7..=7), 3), None);
             assert!(!trouble.wants_evidence());
         }
-        assert_eq!(trouble.refused(1, &ids(7..=7), true, 3), None);
+        assert_eq!(trouble.refused(1, &ids(7..=7), 3), None);
         assert!(trouble.wants_evidence());
         assert_eq!(trouble.plan(true), Plan::Behind(MessageId(7), 0));
         assert_eq!(trouble.plan(false), Plan::Head(Some(1)));
-        assert_eq!(trouble.evidence_passed(), Some(MessageId(7)));
+        trouble.evidence_passed();
         assert!(!trouble.wants_evidence());
+        assert_eq!(trouble.refused(1, &ids(7..=7), 3), Some(MessageId(7)));
     }
 
     /// A portal that refuses everything, or was away: nobody is poison.
@@ -174,23 +161,23 @@ mod tests {
     fn without_evidence_nothing_is_poison() {
         let mut trouble = Trouble::default();
         for _ in 0..20 {
-            assert_eq!(trouble.refused(1, &ids(7..=7), true, 3), None);
+            assert_eq!(trouble.refused(1, &ids(7..=7), 3), None);
             trouble.evidence_failed();
         }
         assert_eq!(trouble.plan(true), Plan::Behind(MessageId(7), 20), "each time a message further on");
-        // Silence, then the portal is back: the suspect gets its try before it is judged.
-        assert_eq!(trouble.refused(1, &ids(7..=7), false, 3), None);
-        assert_eq!(trouble.evidence_passed(), None);
+        // The portal is back: the suspect gets its try before it is judged.
+        assert_eq!(trouble.refused(1, &ids(7..=7), 3), None);
+        trouble.evidence_passed();
         assert_eq!(trouble.plan(false), Plan::Head(Some(1)));
-        assert_eq!(trouble.refused(1, &ids(7..=7), false, 3), Some(MessageId(7)));
+        assert_eq!(trouble.refused(1, &ids(7..=7), 3), Some(MessageId(7)));
     }
 
     #[test]
     fn others_of_the_same_packet_are_evidence_too() {
         let mut trouble = Trouble::default();
-        assert_eq!(trouble.refused(10, &ids(4..=4), true, 2), None);
-        assert_eq!(trouble.refused(3, &ids(4..=4), true, 2), Some(MessageId(4)));
-        assert_eq!(trouble.refused(10, &ids(4..=7), true, 1), None, "four are no single message");
+        assert_eq!(trouble.refused(10, &ids(4..=4), 2), None);
+        assert_eq!(trouble.refused(3, &ids(4..=4), 2), Some(MessageId(4)));
+        assert_eq!(trouble.refused(10, &ids(4..=7), 1), None, "four are no single message");
         assert_eq!(trouble.plan(false), Plan::Head(Some(2)));
     }
 
@@ -198,11 +185,11 @@ mod tests {
     fn a_suspect_that_passes_late_is_forgotten() {
         let mut trouble = Trouble::default();
         for _ in 0..3 {
-            trouble.refused(1, &ids(7..=7), true, 3);
+            trouble.refused(1, &ids(7..=7), 3);
         }
         trouble.confirmed(&ids(7..=7));
         assert!(!trouble.wants_evidence());
-        assert_eq!(trouble.refused(1, &ids(8..=8), true, 3), None);
+        assert_eq!(trouble.refused(1, &ids(8..=8), 3), None);
         assert!(!trouble.wants_evidence(), "the next one starts at one failure");
     }
 }

@@ -94,7 +94,7 @@ fn a_message_is_judged_only_after_as_many_lone_failures_as_configured() {
         house.push(line, "good");
         house.pass(Duration::from_hours(2));
         let lone = house.heard("box.test").iter().filter(|marks| **marks == ["bad"]).count();
-        assert_eq!(lone, usize::try_from(attempts).unwrap());
+        assert_eq!(lone, usize::try_from(attempts).unwrap() + 1, "and once more after the evidence");
         assert_eq!(house.sums().dead, 1);
     }
 }
@@ -117,6 +117,31 @@ fn nothing_is_poison_without_evidence() {
         let portal = house.record(line).portal;
         house.stage.bell.tell(Event::Alive(portal));
         house.settle();
+        assert_eq!((house.sums().queued, house.sums().confirmed), (0, 5), "{case}");
+    }
+}
+
+/// Regression: a portal that answered rubbish to everything and came back between the last failure of a suspect and the
+/// evidence made that evidence false.
+#[test]
+fn a_portal_that_comes_back_before_the_evidence_proves_nothing() {
+    for (case, how) in
+        [("a refusal", refused as fn() -> Reply), ("a page", || answer(200, "<html>")), ("silence", silent)]
+    {
+        let mut house = House::new();
+        let mut lone = 0;
+        house.portal("box.test", move |marks| {
+            if marks == ["m0"] {
+                lone += 1;
+            }
+            if lone < 3 || (lone == 3 && marks == ["m0"]) { how() } else { ok() }
+        });
+        let line = house.line("box.test", "1", "23.100.0");
+        for number in 0..5 {
+            house.push(line, &format!("m{number}"));
+        }
+        house.pass(Duration::from_hours(12));
+        assert_eq!(reasons(&house), [], "{case}");
         assert_eq!((house.sums().queued, house.sums().confirmed), (0, 5), "{case}");
     }
 }
