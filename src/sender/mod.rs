@@ -52,7 +52,7 @@ use trouble::Plan;
 const ATTEMPTS_KEPT: i64 = 50;
 
 /// A post that has had no answer for so long gives its worker's place to a line that waits for one.
-const SLOW_AFTER: Duration = Duration::from_secs(5);
+const SLOW_AFTER: Duration = Duration::from_secs(1);
 
 /// Options of the sender; durations as configured.
 #[derive(Clone, Debug)]
