@@ -14,7 +14,7 @@ const EVENTS_MAX: usize = 65_536;
 /// What the sender is told.
 #[derive(Debug)]
 pub enum Event {
-    /// Lines have new rows; [`Woken`] knows which.
+    /// Lines have new rows; a list beside the channel says which.
     Wake,
     /// A worker has its answer.
     Done {
