@@ -12,6 +12,7 @@ mod outcome;
 pub mod packet;
 mod pool;
 mod portal;
+mod relief;
 mod set_clock;
 mod trouble;
 
@@ -50,9 +51,6 @@ use trouble::Plan;
 
 /// Attempts kept for each line.
 const ATTEMPTS_KEPT: i64 = 50;
-
-/// A post that has had no answer for so long gives its worker's place to a line that waits for one.
-const SLOW_AFTER: Duration = Duration::from_secs(1);
 
 /// Options of the sender; durations as configured.
 #[derive(Clone, Debug)]
@@ -192,31 +190,6 @@ impl SenderLoop {
         let at = [timer, relief].into_iter().flatten().min()?;
         // A millisecond more: the clock counts whole ones, and waking too early would spin.
         Some(at.since(self.clock.now()) + Duration::from_millis(1))
-    }
-
-    /// Lines wait for a worker, and a slow post could give up its own.
-    fn is_starving(&self) -> bool {
-        self.pool.free == 0 && !self.ready.is_empty() && self.pool.can_relieve()
-    }
-
-    /// Gives the places of slow posts to the lines that wait. The posts are looked through when the oldest of them may
-    /// have become slow, not at each event.
-    fn relieve(&mut self) {
-        let now = self.clock.now();
-        if !self.is_starving() || self.relief_at.is_some_and(|at| at > now) {
-            return;
-        }
-        self.relief_at = None;
-        let flights = self.lines.values_mut().filter_map(|line| line.flight.as_mut());
-        for flight in flights.filter(|flight| !flight.slow && !flight.answered) {
-            let slow_at = flight.began.plus(SLOW_AFTER);
-            if slow_at <= now {
-                flight.slow = self.pool.relieve();
-            }
-            if !flight.slow {
-                self.relief_at = Some(self.relief_at.map_or(slow_at, |at| at.min(slow_at)));
-            }
-        }
     }
 
     fn handle(&mut self, event: Event) -> Result<(), StoreError> {

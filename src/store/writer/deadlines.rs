@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -58,6 +59,25 @@ impl<D> Held<D> {
 /// Fixes what the caller is told to: a bare `FnOnce` would leave its argument open.
 pub(super) trait Done: Send {
     fn fail(self, error: WriteError);
+}
+
+/// What a caller that has left wants to be told.
+pub(super) struct Told<T, D>(D, PhantomData<fn(T)>);
+
+impl<T, D: FnOnce(Result<T, WriteError>)> Told<T, D> {
+    pub(super) fn new(done: D) -> Self {
+        Self(done, PhantomData)
+    }
+
+    pub(super) fn tell(self, result: Result<T, WriteError>) {
+        (self.0)(result);
+    }
+}
+
+impl<T, D: FnOnce(Result<T, WriteError>) + Send> Done for Told<T, D> {
+    fn fail(self, error: WriteError) {
+        self.tell(Err(error));
+    }
 }
 
 impl<D: Done> GiveUp for Held<D> {

@@ -4,14 +4,15 @@
 
 mod deadlines;
 mod job;
+mod lines;
 mod space;
+mod stats;
 #[cfg(test)]
 mod tests;
 mod trouble;
 
 use std::cell::Cell;
 use std::fmt;
-use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,11 +20,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
-use self::deadlines::{Done, Held};
+use self::deadlines::{Done, Held, Told};
 use self::job::{Applied, Begun, Duty, Job, Task};
+use self::lines::LinesState;
 use self::trouble::{LogWatch, Trouble};
 use super::counters::Deltas;
 use super::look::beside;
@@ -33,6 +34,7 @@ use crate::clock::{Clock, UnixMillis};
 use crate::fault;
 
 pub use deadlines::{Deadlines, Kept};
+pub use stats::Stats;
 
 /// Commands applied in one transaction at most: bounds the time a commit takes.
 const GROUP_MAX: usize = 1024;
@@ -112,34 +114,6 @@ impl Tx<'_> {
     }
 }
 
-/// Figures for `/metrics`.
-#[derive(Debug)]
-pub struct Stats {
-    /// Commits so far.
-    pub commits: AtomicU64,
-    /// Commands in them.
-    pub commands: AtomicU64,
-    /// Commits that failed as a whole.
-    pub failures: AtomicU64,
-    /// From begin to the end of a commit.
-    pub commit_seconds: Histogram,
-    /// Commands committed together.
-    pub group_size: Histogram,
-}
-
-impl Default for Stats {
-    fn default() -> Self {
-        Self {
-            commits: AtomicU64::new(0),
-            commands: AtomicU64::new(0),
-            failures: AtomicU64::new(0),
-            // 0.1 ms … 3.3 s
-            commit_seconds: Histogram::new(exponential_buckets(0.000_1, 2.0, 16)),
-            group_size: Histogram::new(exponential_buckets(1.0, 2.0, 11)),
-        }
-    }
-}
-
 enum Message {
     Job(Box<dyn Job>),
     Stop,
@@ -183,7 +157,7 @@ impl Writer {
             stats: Arc::clone(&stats),
             on_foreign_change: Box::new(on_foreign_change),
             data_version: None,
-            lines: LinesState { now: Cell::new(0), stored: Arc::clone(&lines_stored), data_version: None },
+            lines: LinesState::new(Arc::clone(&lines_stored)),
             // What a killed server has left in the log goes into the file in the first idle moment.
             dirty: true,
             mark,
@@ -232,7 +206,7 @@ impl Writer {
         let finish = Arc::clone(&held);
         let tell = move |result| {
             if let Some(done) = finish.take() {
-                (done.0)(result);
+                done.tell(result);
             }
         };
         let task = Task::new(work, tell, begun);
@@ -270,21 +244,6 @@ impl Writer {
         {
             job.finish(Err(WriteError::Stopped));
         }
-    }
-}
-
-/// What a caller that has left wants to be told.
-struct Told<T, D>(D, PhantomData<fn(T)>);
-
-impl<T, D: FnOnce(Result<T, WriteError>)> Told<T, D> {
-    fn new(done: D) -> Self {
-        Self(done, PhantomData)
-    }
-}
-
-impl<T, D: FnOnce(Result<T, WriteError>) + Send> Done for Told<T, D> {
-    fn fail(self, error: WriteError) {
-        (self.0)(Err(error));
     }
 }
 
@@ -331,29 +290,6 @@ struct Worker {
     trouble: Trouble,
     log: Option<PathBuf>,
     log_watch: LogWatch,
-}
-
-/// What is counted so that others may keep what they have read of the lines.
-struct LinesState {
-    /// In the open transaction.
-    now: Cell<u64>,
-    /// On the disk.
-    stored: Arc<AtomicU64>,
-    data_version: Option<i64>,
-}
-
-impl LinesState {
-    /// Another process may have changed anything.
-    fn look(&mut self, data_version: i64) {
-        if self.data_version.replace(data_version) != Some(data_version) {
-            self.now.set(self.now.get() + 1);
-        }
-    }
-
-    /// Only what is committed may be told: a reader would keep the old rows under the new number.
-    fn store(&self) {
-        self.stored.store(self.now.get(), Ordering::Release);
-    }
 }
 
 /// Why a whole group was not committed.
