@@ -17,18 +17,25 @@ use crate::portals::protocol;
 use crate::queue::{self, Entry};
 use crate::store::{Tx, directory};
 
+/// What stands before a hash in the path.
+const BY_PATH: &str = "/imwebhook/h/";
+
+/// Whether a request is a webhook, whatever line it is for.
+pub(super) fn is_webhook(request: &Request) -> bool {
+    let path = request.path.as_str();
+    request.side == Side::Public && (matches!(path, "/imwebhook" | "/imwebhook/") || path.starts_with(BY_PATH))
+}
+
 /// The hash that a webhook's address carries, `/imwebhook/?hash=HASH` or `/imwebhook/h/HASH`; `None` for other paths.
 pub(super) fn hash(request: &Request) -> Option<Cow<'_, str>> {
-    if request.side != Side::Public {
+    if !is_webhook(request) {
         return None;
     }
-    match request.path.as_str() {
-        "/imwebhook" | "/imwebhook/" => {
-            let mut pairs = url::form_urlencoded::parse(request.query.as_bytes());
-            Some(pairs.find(|(key, _)| key == "hash").map(|(_, value)| value).unwrap_or_default())
-        }
-        path => path.strip_prefix("/imwebhook/h/").map(|hash| hash.trim_end_matches('/').into()),
+    if let Some(hash) = request.path.strip_prefix(BY_PATH) {
+        return Some(hash.trim_end_matches('/').into());
     }
+    let mut pairs = url::form_urlencoded::parse(request.query.as_bytes());
+    Some(pairs.find(|(key, _)| key == "hash").map(|(_, value)| value).unwrap_or_default())
 }
 
 /// Takes one webhook in, and answers it.

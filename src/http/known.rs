@@ -103,3 +103,81 @@ impl KnownLines {
         Ok(Some(known))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::ids::{LineId, PortalId};
+    use crate::secret::Secret;
+    use crate::store::directory::NewPortal;
+    use crate::store::{Store, Writer};
+
+    const WAIT: Duration = Duration::from_secs(5);
+
+    /// Whatever changes what a webhook must know makes the server forget what it knew, and a command that was on its way
+    /// sees it in its own transaction, also when another process did it and nobody has told.
+    #[test]
+    fn what_is_kept_never_outlives_a_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let (writer, thread) = Writer::start(store.writing().unwrap(), Arc::new(SystemClock::new()), || ()).unwrap();
+        let settings = |value: &str| Settings::from_pairs([("key".to_owned(), value.to_owned())]);
+        let first = settings("old");
+        let (portal, line): (PortalId, LineId) = writer
+            .write(WAIT, move |tx| {
+                let portal = NewPortal {
+                    name: "p".into(),
+                    protocol: "box",
+                    url: "https://p.test".into(),
+                    licence: "l".into(),
+                    key: Secret::new("k"),
+                };
+                let portal = directory::add_portal(tx.db(), &portal, tx.now)?;
+                let line = directory::ensure_line(tx, portal, "x", "1", "h")?.id;
+                directory::save_settings(tx, line, &first, None)?;
+                Ok((portal, line))
+            })
+            .unwrap();
+        let (lines, db) = (KnownLines::default(), store.reading().unwrap());
+        let look = || {
+            let state = writer.lines_state();
+            if let Some(kept) = lines.get("h", state) {
+                return (true, Some(kept));
+            }
+            (false, lines.read(&db, "h", state).unwrap())
+        };
+        let is_live = |known: &Arc<Known>| {
+            let known = Arc::clone(known);
+            writer.write(WAIT, move |tx| known.is_live(tx)).unwrap()
+        };
+        assert!(!look().0);
+        assert!(look().0, "kept");
+        writer.write(WAIT, move |tx| directory::line_proved(tx, line)).unwrap();
+        assert!(look().0, "a proof changes nothing that counts");
+        let new = settings("new");
+        writer.write(WAIT, move |tx| directory::save_settings(tx, line, &new, None)).unwrap();
+        let (is_kept, known) = look();
+        assert_eq!((is_kept, known.unwrap().settings.get("key")), (false, Some("new")));
+        writer.write(WAIT, move |tx| directory::portal_seen(tx, portal, "23.100.0")).unwrap();
+        let (is_kept, known) = look();
+        let known = known.unwrap();
+        assert_eq!((is_kept, known.portal.major()), (false, 23));
+        writer.write(WAIT, move |tx| directory::portal_seen(tx, portal, "23.100.0")).unwrap();
+        assert!(look().0 && is_live(&known), "the same version again");
+
+        let other = store.writing().unwrap();
+        other.execute_batch("update lines set hash = 'elsewhere'").unwrap();
+        assert!(!is_live(&known), "another process");
+        other.execute_batch("update lines set hash = 'h'").unwrap();
+        assert!(is_live(&known));
+        let known = look().1.unwrap();
+        writer.write(WAIT, move |tx| directory::retire_line(tx, line)).unwrap();
+        assert!(!is_live(&known));
+        assert!(look().1.is_none());
+        let before = writer.lines_state();
+        writer.write(WAIT, move |tx| directory::remove_line(tx, line)).unwrap();
+        assert_ne!(writer.lines_state(), before);
+        thread.stop();
+    }
+}

@@ -67,7 +67,7 @@ pub(super) fn refused(path: &str, response: Response) -> Response {
 
 /// A webhook leaves its answer to the writer; everything else waits for what it needs.
 pub(super) fn pace(request: &Request) -> Pace {
-    if hook::hash(request).is_some() { Pace::Quick } else { Pace::Waiting }
+    if hook::is_webhook(request) { Pace::Quick } else { Pace::Waiting }
 }
 
 impl Service {
