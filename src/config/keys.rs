@@ -193,7 +193,7 @@ pub static KEYS: &[Key] = &[
         "queue.delivery_workers",
         Kind::Count(1, 256, |draft, value| draft.config.queue.delivery_workers = value),
         Some("16"),
-        "Packets in flight over all lines, at most one for each line.",
+        "Packets in flight over all lines, at most one for each line. One without an answer for a second gives its place to a line that waits.",
     ),
     key(
         "queue.dedup_keep",
