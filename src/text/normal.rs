@@ -1,26 +1,48 @@
 //! Characters and line ends that every text shares, whatever its markup.
 
-/// Unifies line ends, drops control characters except line feed and tab, and what XML and old databases refuse.
-pub(super) fn characters(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(char) = chars.next() {
-        match char {
-            '\r' => {
-                if chars.peek() == Some(&'\n') {
-                    chars.next();
-                }
-                out.push('\n');
-            }
-            '\u{2028}' | '\u{2029}' => out.push('\n'),
-            '\u{A0}' => out.push(' '),
-            '\n' | '\t' => out.push(char),
-            '\u{FEFF}' | '\u{FFFE}' | '\u{FFFF}' => (),
-            char if char.is_control() => (),
-            char => out.push(char),
-        }
+use std::borrow::Cow;
+
+/// Unifies line ends, drops control characters except line feed and tab, and what XML and old databases refuse. Most texts
+/// have nothing of it and are not copied.
+pub(super) fn characters(text: &str) -> Cow<'_, str> {
+    let is_plain = |byte: &u8| matches!(byte, b'\n' | b'\t' | b' '..=b'~');
+    if text.as_bytes().iter().all(is_plain) {
+        return text.into();
     }
-    out
+    let Some(mut at) = text.find(is_replaced) else { return text.into() };
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    loop {
+        let (plain, from) = rest.split_at(at);
+        out.push_str(plain);
+        let mut chars = from.chars();
+        match chars.next() {
+            Some('\r') => {
+                out.push('\n');
+                rest = chars.as_str();
+                rest = rest.strip_prefix('\n').unwrap_or(rest);
+            }
+            Some(char) => {
+                match char {
+                    '\u{2028}' | '\u{2029}' => out.push('\n'),
+                    '\u{A0}' => out.push(' '),
+                    _ => (),
+                }
+                rest = chars.as_str();
+            }
+            None => return out.into(),
+        }
+        at = rest.find(is_replaced).unwrap_or(rest.len());
+    }
+}
+
+/// What does not stay as it is.
+fn is_replaced(char: char) -> bool {
+    match char {
+        '\n' | '\t' => false,
+        '\u{2028}' | '\u{2029}' | '\u{A0}' | '\u{FEFF}' | '\u{FFFE}' | '\u{FFFF}' => true,
+        char => char.is_control(),
+    }
 }
 
 /// [`characters`], at most two blank lines in a row, trimmed ends.
@@ -84,6 +106,7 @@ mod tests {
             ("a\0b\u{7}c\td", "abc\td"),
             ("a\rb\r\nc\u{2028}d", "a\nb\nc\nd"),
             ("a\u{A0}b", "a b"),
+            ("\u{FEFF}я\r\r\n\u{85}ю\u{FFFF}\r", "я\n\nю"),
             ("  \n a \n\n\n\n b \n", "a \n\n\n b"),
         ] {
             assert_eq!(tidy(text), want, "{text:?}");
