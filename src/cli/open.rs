@@ -69,7 +69,7 @@ impl Opened {
     /// Commits one change.
     pub(crate) fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
+        work: impl Fn(&mut Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, CliError> {
         Ok(self.writer.write(WAIT, work)?)
     }

@@ -57,11 +57,11 @@ impl Counter {
     }
 }
 
-type Key = (Counter, String, Direction, &'static str);
+type Key = (Counter, Direction, &'static str);
 
-/// Changes that wait for the end of the group: one statement for each counter, not for each message.
+/// Changes by connector that wait for the end of the group: one statement for each counter, not for each message.
 #[derive(Debug, Default)]
-pub struct Deltas(BTreeMap<Key, i64>);
+pub struct Deltas(BTreeMap<String, BTreeMap<Key, i64>>);
 
 const ADD: &str = "
     insert into counters (name, connector, direction, class, value)
@@ -71,27 +71,38 @@ const ADD: &str = "
 impl Deltas {
     /// Adds `by` to a counter; `class` is the reason class of [`Counter::Dead`], else empty.
     pub fn add(&mut self, counter: Counter, connector: &str, direction: Direction, class: &'static str, by: i64) {
-        if by != 0 {
-            *self.0.entry((counter, connector.to_owned(), direction, class)).or_default() += by;
+        if by == 0 {
+            return;
+        }
+        if !self.0.contains_key(connector) {
+            self.0.insert(connector.to_owned(), BTreeMap::new());
+        }
+        if let Some(changes) = self.0.get_mut(connector) {
+            *changes.entry((counter, direction, class)).or_default() += by;
         }
     }
 
     pub(super) fn absorb(&mut self, other: Self) {
-        for (key, by) in other.0 {
-            *self.0.entry(key).or_default() += by;
+        for (connector, changes) in other.0 {
+            let into = self.0.entry(connector).or_default();
+            for (key, by) in changes {
+                *into.entry(key).or_default() += by;
+            }
         }
     }
 
     pub(super) fn flush(&mut self, tx: &Transaction<'_>) -> rusqlite::Result<()> {
         let mut add = tx.prepare_cached(ADD)?;
-        for ((counter, connector, direction, class), value) in std::mem::take(&mut self.0) {
-            add.execute(named_params! {
-                ":name": counter.as_str(),
-                ":connector": connector,
-                ":direction": direction.as_str(),
-                ":class": class,
-                ":value": value,
-            })?;
+        for (connector, changes) in std::mem::take(&mut self.0) {
+            for ((counter, direction, class), value) in changes {
+                add.execute(named_params! {
+                    ":name": counter.as_str(),
+                    ":connector": connector,
+                    ":direction": direction.as_str(),
+                    ":class": class,
+                    ":value": value,
+                })?;
+            }
         }
         Ok(())
     }

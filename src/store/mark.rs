@@ -8,28 +8,26 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, named_params};
+use rusqlite::Connection;
 
 use super::StoreError;
 use super::look::beside;
 
-const LAST: &str = "select coalesce(max(seq), 0) from sqlite_sequence where name = :table";
-/// Its tables: what is accepted, from either side.
-const TABLES: [&str; 2] = ["queue", "outbox"];
+/// What was accepted, from either side.
+const LAST: &str = "
+    select coalesce(max(seq) filter (where name = 'queue'), 0),
+           coalesce(max(seq) filter (where name = 'outbox'), 0)
+      from sqlite_sequence";
 
-type Last = [i64; 2];
+/// Last ids of `queue` and `outbox`.
+pub(super) type Last = [i64; 2];
 
 fn path(database: &Path) -> PathBuf {
     beside(database, "-mark")
 }
 
 fn last(db: &Connection) -> rusqlite::Result<Last> {
-    let mut stmt = db.prepare_cached(LAST)?;
-    let mut last = Last::default();
-    for (id, table) in last.iter_mut().zip(TABLES) {
-        *id = stmt.query_row(named_params! {":table": table}, |row| row.get(0))?;
-    }
-    Ok(last)
+    db.prepare_cached(LAST)?.query_row([], |row| Ok([row.get(0)?, row.get(1)?]))
 }
 
 /// Fixed width, so that a mark is always overwritten as a whole.
@@ -81,10 +79,15 @@ impl Mark {
         Self { file, written: Last::default() }
     }
 
-    /// Notes what `db` has committed. An error costs the alarm, not the message.
-    pub(super) fn set(&mut self, db: &Connection) {
-        let Some(file) = &self.file else { return };
-        if let Ok(last) = last(db)
+    /// What the open transaction of `db` will have accepted; `None` where nothing is marked. An error costs the alarm, not
+    /// the message.
+    pub(super) fn last(&self, db: &Connection) -> Option<Last> {
+        self.file.as_ref().and_then(|_| last(db).ok())
+    }
+
+    /// Notes what was committed.
+    pub(super) fn set(&mut self, last: Option<Last>) {
+        if let (Some(file), Some(last)) = (&self.file, last)
             && last != self.written
             && file.write_all_at(encode(last).as_bytes(), 0).is_ok()
         {
@@ -116,7 +119,7 @@ mod tests {
         let store = Store::open(folder.path()).unwrap();
         let db = store.writing().unwrap();
         let mut mark = Mark::of(&db);
-        mark.set(&db);
+        mark.set(mark.last(&db));
         check(store.path(), &db).unwrap();
         db.execute_batch(
             "pragma foreign_keys = off;
@@ -124,7 +127,7 @@ mod tests {
              insert into outbox (line_id, chat, body, accepted_at, due_at) values (1, 'c', x'', 0, 0);",
         )
         .unwrap();
-        mark.set(&db);
+        mark.set(mark.last(&db));
         db.execute_batch("delete from outbox").unwrap();
         check(store.path(), &db).unwrap();
         db.execute_batch("update sqlite_sequence set seq = 1 where name = 'outbox'").unwrap();

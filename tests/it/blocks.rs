@@ -438,7 +438,7 @@ fn a_confirmation_during_a_wished_pause_counts() {
 }
 
 /// What a person does to a line is seen by the server like any change from outside.
-fn by_hand(house: &mut House, work: impl FnOnce(&mut Tx<'_>) -> rusqlite::Result<()> + Send + 'static) {
+fn by_hand(house: &mut House, work: impl Fn(&mut Tx<'_>) -> rusqlite::Result<()> + Send + 'static) {
     house.stage.writer.write(Duration::from_secs(5), work).unwrap();
     house.stage.bell.tell(Event::Changed);
     house.settle();

@@ -54,10 +54,7 @@ impl Shelf {
         Self { folder, store, writer, thread: Some(thread), clock, line }
     }
 
-    pub fn write<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
-    ) -> T {
+    pub fn write<T: Send + 'static>(&self, work: impl Fn(&mut Tx<'_>) -> rusqlite::Result<T> + Send + 'static) -> T {
         let done = self.writer.write(WAIT, work).unwrap();
         assert_eq!(self.sums().difference(), 0, "promise 4");
         done

@@ -88,8 +88,8 @@ fn posted(world: &Arc<World>, text: &str, attachments: &serde_json::Value) -> St
             let portal = directory::add_portal(tx.db(), &new, tx.now)?;
             let line = directory::ensure_line(tx, portal, "botframework", "7", &registry::new_hash())?.id;
             directory::save_settings(tx, line, &settings, None)?;
-            for message in received.messages {
-                queue::push(tx, line, "botframework.msteams", None, &Body::Message(Box::new(message)))?;
+            for message in &received.messages {
+                queue::push(tx, line, "botframework.msteams", None, &Body::Message(Box::new(message.clone())))?;
             }
             Ok(line)
         })

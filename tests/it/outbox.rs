@@ -250,7 +250,7 @@ impl House {
 
     fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut trunkline::store::Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
+        work: impl Fn(&mut trunkline::store::Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> T {
         self.writer.write(WAIT, work).unwrap()
     }

@@ -69,7 +69,7 @@ fn carry_out(open: &Opened, plan: Outcome) -> Result<Outcome, CliError> {
         let results = open.write(move |tx| {
             let mut results = Vec::with_capacity(letters.len());
             let mut back = 0;
-            for letter in letters {
+            for letter in letters.iter().copied() {
                 let result = dead::replay(tx, letter.id)?;
                 back += usize::from(result.is_ok());
                 results.push((letter, result.map(|(_, id)| id)));

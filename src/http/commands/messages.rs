@@ -53,7 +53,7 @@ fn is_unheard(command: &Command) -> bool {
 /// wait: it stays with the writer until it is stored, and is sent from there.
 fn store_unheard(
     service: &Service,
-    work: impl FnMut(&mut Tx<'_>) -> rusqlite::Result<()> + Send + 'static,
+    work: impl Fn(&mut Tx<'_>) -> rusqlite::Result<()> + Send + 'static,
     lanes: Vec<Lane>,
 ) -> Result<Value, Failure> {
     let (tell, stored) = bounded(1);

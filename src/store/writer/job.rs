@@ -48,7 +48,7 @@ pub(super) enum Applied {
 
 /// A command whose caller waits for it, and tells its own caller when it fails. Applied once.
 pub(super) struct Task<T, F, D> {
-    work: Option<F>,
+    work: F,
     result: Option<rusqlite::Result<T>>,
     done: D,
     begun: Begun,
@@ -56,22 +56,21 @@ pub(super) struct Task<T, F, D> {
 
 impl<T, F, D> Task<T, F, D> {
     pub(super) fn new(work: F, done: D, begun: Begun) -> Self {
-        Self { work: Some(work), result: None, done, begun }
+        Self { work, result: None, done, begun }
     }
 }
 
 impl<T, F, D> Job for Task<T, F, D>
 where
     T: Send,
-    F: FnOnce(&mut Tx<'_>) -> rusqlite::Result<T> + Send,
+    F: Fn(&mut Tx<'_>) -> rusqlite::Result<T> + Send,
     D: FnOnce(Result<T, WriteError>) + Send,
 {
     fn run(&mut self, tx: &mut Tx<'_>) -> Applied {
-        if !self.begun.begin() {
+        if self.result.is_none() && !self.begun.begin() {
             return Applied::Skipped;
         }
-        let Some(work) = self.work.take() else { return Applied::Skipped };
-        let result = self.result.insert(work(tx));
+        let result = self.result.insert((self.work)(tx));
         if result.is_ok() { Applied::Done } else { Applied::Undo }
     }
 
@@ -110,7 +109,7 @@ impl<T, F, D> Duty<T, F, D> {
 impl<T, F, D> Job for Duty<T, F, D>
 where
     T: Send,
-    F: FnMut(&mut Tx<'_>) -> rusqlite::Result<T> + Send,
+    F: Fn(&mut Tx<'_>) -> rusqlite::Result<T> + Send,
     D: FnOnce(Result<T, WriteError>) + Send,
 {
     fn run(&mut self, tx: &mut Tx<'_>) -> Applied {

@@ -1,5 +1,6 @@
 //! The only connection that writes, on a thread of its own, with group commit: everything that waits is applied in one
-//! transaction and committed once, then every waiter is answered. One caller's error undoes that caller's work alone.
+//! transaction and committed once, then every waiter is answered. One caller's error undoes that caller's work alone:
+//! a command can be applied again, so that it changes nothing but the database.
 //! No delay is added: an idle writer commits a single command at once.
 
 mod deadlines;
@@ -91,6 +92,12 @@ pub struct Tx<'a> {
     lines: &'a Cell<u64>,
 }
 
+impl<'a> Tx<'a> {
+    fn new(open: &'a Transaction<'a>, now: UnixMillis, lines: &'a LinesState) -> Self {
+        Self { open, deltas: Deltas::default(), now, lines: &lines.now }
+    }
+}
+
 impl fmt::Debug for Tx<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tx").field("now", &self.now).finish_non_exhaustive()
@@ -172,11 +179,11 @@ impl Writer {
     }
 
     /// Runs `work` in the next transaction and returns what it gave once that is on the disk. Waits at most `wait`;
-    /// a command that has not begun by then never runs.
+    /// a command that has not begun by then never runs. `work` may run more than once; only the last time counts.
     pub fn write<T: Send + 'static>(
         &self,
         wait: Duration,
-        work: impl FnOnce(&mut Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
+        work: impl Fn(&mut Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, WriteError> {
         let (answer, answered) = bounded(1);
         let begun = Begun::default();
@@ -194,11 +201,12 @@ impl Writer {
 
     /// Runs `work` in the next transaction and then `done`, on the writer's thread, with what it gave once that is on the
     /// disk. The caller goes on at once; give what is returned to the [`Deadlines`], which call `done` instead when nothing
-    /// is known after `wait`. A command that has not begun by then never runs. `done` must be quick and must not write.
+    /// is known after `wait`. A command that has not begun by then never runs; one that has may run more than once, of
+    /// which the last time counts. `done` must be quick and must not write.
     pub fn write_then<T: Send + 'static>(
         &self,
         wait: Duration,
-        work: impl FnOnce(&mut Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
+        work: impl Fn(&mut Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
         done: impl FnOnce(Result<T, WriteError>) + Send + 'static,
     ) -> Kept {
         let begun = Begun::default();
@@ -235,7 +243,7 @@ impl Writer {
     /// `done` must be quick and must not write.
     pub fn submit<T: Send + 'static>(
         &self,
-        work: impl FnMut(&mut Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
+        work: impl Fn(&mut Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
         done: impl FnOnce(Result<T, WriteError>) + Send + 'static,
     ) {
         let duty = Duty::new(work, done);
@@ -406,34 +414,28 @@ impl Worker {
         next
     }
 
-    /// One transaction. A command's own error undoes that command; an error that ends the transaction by itself, as a
-    /// full disk may, is everybody's.
+    /// One transaction. The commands are applied without a way back for each of them, which would copy every page that one
+    /// of them changes; when one fails, all are undone and applied again, each for itself.
     fn commit(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), Lost> {
-        let tx = begin(&self.db, self.clock.as_ref(), &self.stopping, &mut self.trouble)?;
+        let mut tx = begin(&self.db, self.clock.as_ref(), &self.stopping, &mut self.trouble)?;
         self.lines.look(data_version(&tx)?);
         let now = self.clock.now();
-        let mut deltas = Deltas::default();
-        for job in jobs {
-            tx.prepare_cached("savepoint command")?.execute([])?;
-            let mut scope = Tx { open: &tx, deltas: Deltas::default(), now, lines: &self.lines.now };
-            let applied = job.run(&mut scope);
-            let is_lost = |error: &&rusqlite::Error| tx.is_autocommit() || words::is_damage(error);
-            match (applied, job.error().filter(is_lost)) {
-                (Applied::Undo, Some(error)) => return Err(error.into()),
-                (Applied::Undo, None) => {
-                    tx.prepare_cached("rollback to command")?.execute([])?;
-                }
-                (Applied::Done, _) => deltas.absorb(scope.deltas),
-                (Applied::Skipped, _) => (),
+        let mut deltas = match together(Tx::new(&tx, now, &self.lines), jobs) {
+            Some(deltas) => deltas,
+            None => {
+                drop(tx);
+                tx = begin(&self.db, self.clock.as_ref(), &self.stopping, &mut self.trouble)?;
+                self.lines.look(data_version(&tx)?);
+                apart(&tx, now, &self.lines, jobs)?
             }
-            tx.prepare_cached("release command")?.execute([])?;
-        }
+        };
         deltas.flush(&tx)?;
+        let last = self.mark.last(&tx);
         fault::point("before commit");
         tx.commit()?;
         self.lines.store();
         fault::point("after commit");
-        self.mark.set(&self.db);
+        self.mark.set(last);
         Ok(())
     }
 
@@ -473,6 +475,43 @@ impl Worker {
             Err(error) => log::warn!(error = words::of(&error).as_str(); "free pages could not be given back"),
         }
     }
+}
+
+/// Applies all commands; `None` when one has failed and all must be undone.
+fn together(mut tx: Tx<'_>, jobs: &mut [Box<dyn Job>]) -> Option<Deltas> {
+    for job in jobs {
+        if matches!(job.run(&mut tx), Applied::Undo) {
+            return None;
+        }
+    }
+    Some(tx.deltas)
+}
+
+/// Applies all commands. A command's own error undoes that command; an error that ends the transaction by itself, as a
+/// full disk may, is everybody's.
+fn apart(
+    open: &Transaction<'_>,
+    now: UnixMillis,
+    lines: &LinesState,
+    jobs: &mut [Box<dyn Job>],
+) -> Result<Deltas, Lost> {
+    let mut deltas = Deltas::default();
+    for job in jobs {
+        open.prepare_cached("savepoint command")?.execute([])?;
+        let mut tx = Tx::new(open, now, lines);
+        let applied = job.run(&mut tx);
+        let is_lost = |error: &&rusqlite::Error| open.is_autocommit() || words::is_damage(error);
+        match (applied, job.error().filter(is_lost)) {
+            (Applied::Undo, Some(error)) => return Err(error.into()),
+            (Applied::Undo, None) => {
+                open.prepare_cached("rollback to command")?.execute([])?;
+            }
+            (Applied::Done, _) => deltas.absorb(tx.deltas),
+            (Applied::Skipped, _) => (),
+        }
+        open.prepare_cached("release command")?.execute([])?;
+    }
+    Ok(deltas)
 }
 
 fn data_version(db: &Connection) -> rusqlite::Result<i64> {

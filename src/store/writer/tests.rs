@@ -9,7 +9,7 @@ fn start(store: &Store) -> (Writer, WriterThread) {
     Writer::start(store.writing().unwrap(), Arc::new(SystemClock::new()), || ()).unwrap()
 }
 
-fn put(name: &'static str) -> impl FnOnce(&mut Tx<'_>) -> rusqlite::Result<()> + Send + 'static {
+fn put(name: &'static str) -> impl Fn(&mut Tx<'_>) -> rusqlite::Result<()> + Send + 'static {
     move |tx| {
         tx.deltas.add(Counter::Accepted, "x", Direction::In, "", 1);
         tx.db().execute("insert into shelf (name, body, at) values (?1, '', 0)", [name]).map(drop)
