@@ -312,13 +312,9 @@ const PUT_CHAT: &str = "
 
 /// Remembers what a later send into a chat needs; unchanged data costs no write.
 pub fn put_chat(tx: &Tx<'_>, line: LineId, chat: &ChatRecord) -> Result<()> {
-    tx.db()
-        .prepare_cached(PUT_CHAT)?
-        .execute(named_params! {
-            ":line": line.0, ":chat": chat.chat, ":connector": chat.connector,
-            ":data": chat.data, ":closed": chat.closed, ":whole": chat.by_customer, ":now": tx.now.0,
-        })
-        .map(drop)
+    // By their place, because each message of a customer comes by here.
+    let row = (line.0, &chat.chat, &chat.connector, &chat.data, chat.closed, tx.now.0, chat.by_customer);
+    tx.db().prepare_cached(PUT_CHAT)?.execute(row).map(drop)
 }
 
 /// The chat of a line.
