@@ -1,6 +1,8 @@
 //! All outgoing HTTP (the only importer of ureq): time-outs, answer caps, no redirects, forbidden addresses.
 //! Callers see [`Net`], so that tests answer in memory.
 
+mod resolve;
+
 use std::collections::HashMap;
 use std::fmt::{self, Debug};
 use std::net::IpAddr;
@@ -11,8 +13,11 @@ use std::time::Duration;
 use ipnet::IpNet;
 use ureq::Agent;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::unversioned::transport::DefaultConnector;
+
+use self::resolve::{Checked, ForbiddenAddress};
+
+pub use self::resolve::is_public;
 
 /// Who chose the address: decides which networks may be reached (promise 8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -207,7 +212,7 @@ impl Out {
             .proxy(None)
             .tls_config(self.tls.clone())
             .build();
-        let resolver = Checked { allow: Arc::clone(&self.allow), reach, inner: DefaultResolver::default() };
+        let resolver = Checked::new(Arc::clone(&self.allow), reach);
         let agent = Agent::with_parts(config, DefaultConnector::default(), resolver);
         agents.by_host.insert((host.to_owned(), reach), (now, agent.clone()));
         agent
@@ -248,89 +253,6 @@ impl Out {
 /// Mozilla's roots in ureq's own type, to stand beside private ones.
 fn public_roots() -> impl Iterator<Item = Certificate<'static>> {
     webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|der| Certificate::from_der(der.as_ref()).to_owned())
-}
-
-/// Resolves and throws out what a learned address must not reach; the connection goes to the checked address, so a name
-/// can't change its mind in between.
-#[derive(Debug)]
-struct Checked {
-    allow: Arc<Vec<IpNet>>,
-    reach: Reach,
-    inner: DefaultResolver,
-}
-
-impl Resolver for Checked {
-    fn resolve(
-        &self,
-        uri: &ureq::http::Uri,
-        config: &ureq::config::Config,
-        timeout: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let found = self.inner.resolve(uri, config, timeout)?;
-        if self.reach == Reach::Configured {
-            return Ok(found);
-        }
-        let mut kept = self.empty();
-        for address in &found {
-            let ip = address.ip();
-            if is_public(ip) || self.allow.iter().any(|net| net.contains(&ip)) {
-                kept.push(*address);
-            }
-        }
-        if kept.is_empty() { Err(ureq::Error::Other(Box::new(ForbiddenAddress))) } else { Ok(kept) }
-    }
-}
-
-#[derive(Debug)]
-struct ForbiddenAddress;
-
-impl fmt::Display for ForbiddenAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("forbidden address")
-    }
-}
-
-impl std::error::Error for ForbiddenAddress {}
-
-/// Whether an address belongs to the open internet. Forms of IPv6 that carry an IPv4 address are judged by it.
-pub fn is_public(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => {
-            let [a, b, ..] = ip.octets();
-            let shared = a == 100 && (64..128).contains(&b);
-            let benchmark = a == 198 && (b == 18 || b == 19);
-            let protocol = a == 192 && b == 0 && ip.octets().get(2) == Some(&0);
-            !(ip.is_private()
-                || ip.is_loopback()
-                || ip.is_link_local()
-                || ip.is_unspecified()
-                || ip.is_broadcast()
-                || ip.is_multicast()
-                || ip.is_documentation()
-                || shared
-                || benchmark
-                || protocol
-                || a == 0
-                || a >= 240)
-        }
-        IpAddr::V6(ip) => {
-            let [first, second, .., seventh, eighth] = ip.segments();
-            let v4 = |high: u16, low: u16| {
-                let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-                is_public(IpAddr::from([a, b, c, d]))
-            };
-            if let Some(mapped) = ip.to_ipv4_mapped() {
-                return is_public(IpAddr::V4(mapped));
-            }
-            match first {
-                0x0064 if second == 0xff9b => v4(seventh, eighth),
-                0x2002 => v4(second, ip.segments().get(2).copied().unwrap_or(0)),
-                // Global unicast without Teredo, documentation and benchmarking.
-                0x2001 => !matches!(second, 0x0000 | 0x0002 | 0x0db8),
-                _ => (0x2000..0x4000).contains(&first),
-            }
-        }
-    }
 }
 
 impl Net for Out {
