@@ -84,9 +84,9 @@ impl From<FrontError> for AppError {
 }
 
 /// The way out as configured.
-pub fn net(config: &Config) -> Result<Arc<dyn Net>, String> {
-    let out = Out::new(config.network.allow.clone(), &config.network.ca_files).map_err(|error| error.to_string())?;
-    Ok(Arc::new(out))
+pub fn net(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Net>, String> {
+    let out = Out::new(clock, config.network.allow.clone(), &config.network.ca_files);
+    Ok(Arc::new(out.map_err(|error| error.to_string())?))
 }
 
 /// The connectors as configured.
@@ -233,7 +233,7 @@ impl App {
         let (writer, writer_thread) =
             Writer::start(dead::writing(&store, config.dead_letters.keep)?, Arc::clone(&clock), on_change)
                 .map_err(AppError::Thread)?;
-        let net = net(config).map_err(AppError::Net)?;
+        let net = net(config, &clock).map_err(AppError::Net)?;
         let shelf = Arc::new(StoreShelf::new(store.clone(), writer.clone()));
         let factory = Arc::new(factory(config, &net, &clock, shelf));
         let metrics = Metrics::default();

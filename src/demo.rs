@@ -42,7 +42,7 @@ impl Demo {
     /// the next one the customer's chat; 0 takes free ones. `version` is the portal's module version.
     pub fn start(clock: &Arc<dyn Clock>, port: u16, version: &str) -> Result<Self, Failed> {
         let folder = tempfile::Builder::new().prefix("trunkline-demo-").tempdir()?;
-        let net: Arc<dyn Net> = Arc::new(Out::new(Vec::new(), &[])?);
+        let net: Arc<dyn Net> = Arc::new(Out::new(clock, Vec::new(), &[])?);
         let secret = registry::new_hash();
         let options = bot_framework::Options {
             port: if port == 0 { 0 } else { port.saturating_add(1) },

@@ -13,9 +13,12 @@ use std::time::Duration;
 use ipnet::IpNet;
 use ureq::Agent;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
+use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::DefaultConnector;
 
 use self::resolve::{Checked, ForbiddenAddress};
+
+use crate::clock::Clock;
 
 pub use self::resolve::is_public;
 
@@ -132,12 +135,17 @@ pub trait Net: Debug + Send + Sync {
 
 /// Connecting has its own limit: an address that swallows packets must not hold a worker for the whole time.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Buffers of a connection, bytes. The usual 128 KB each are fetched from the system, cleared and given back for each
+/// packet, which costs more than the packet. The head of an answer must fit into the first.
+const INPUT_BUFFER: usize = 32 * 1024;
+const OUTPUT_BUFFER: usize = 16 * 1024;
 /// Agents kept, one for each host: a shared one falls to 50 posts a second with 1,000 hosts (`limits.md` D).
 const AGENTS_MAX: usize = 1024;
 
 /// The way out over ureq.
 #[derive(Debug)]
 pub struct Out {
+    clock: Arc<dyn Clock>,
     allow: Arc<Vec<IpNet>>,
     tls: TlsConfig,
     agents: Mutex<Agents>,
@@ -167,7 +175,7 @@ impl std::error::Error for BadCaFile {}
 impl Out {
     /// `allow`: private ranges that learned addresses may reach. `ca_files`: further roots, for portals with a private
     /// certificate authority.
-    pub fn new(allow: Vec<IpNet>, ca_files: &[PathBuf]) -> Result<Self, BadCaFile> {
+    pub fn new(clock: &Arc<dyn Clock>, allow: Vec<IpNet>, ca_files: &[PathBuf]) -> Result<Self, BadCaFile> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut tls = TlsConfig::builder()
             .provider(TlsProvider::Rustls)
@@ -187,7 +195,8 @@ impl Out {
             roots.extend(public_roots());
             tls = tls.root_certs(RootCerts::new_with_certs(&roots));
         }
-        Ok(Self { allow: Arc::new(allow), tls: tls.build(), agents: Mutex::default() })
+        let (clock, allow) = (Arc::clone(clock), Arc::new(allow));
+        Ok(Self { clock, allow, tls: tls.build(), agents: Mutex::default() })
     }
 
     fn agent(&self, host: &str, reach: Reach) -> Agent {
@@ -208,11 +217,14 @@ impl Out {
             .max_redirects(0)
             .max_redirects_will_error(false)
             .timeout_connect(Some(CONNECT_TIMEOUT))
+            .input_buffer_size(INPUT_BUFFER)
+            .output_buffer_size(OUTPUT_BUFFER)
             .user_agent("Trunkline")
             .proxy(None)
             .tls_config(self.tls.clone())
             .build();
-        let resolver = Checked::new(Arc::clone(&self.allow), reach);
+        let (clock, allow) = (Arc::clone(&self.clock), Arc::clone(&self.allow));
+        let resolver = Checked::new(clock, allow, reach, DefaultResolver::default());
         let agent = Agent::with_parts(config, DefaultConnector::default(), resolver);
         agents.by_host.insert((host.to_owned(), reach), (now, agent.clone()));
         agent
@@ -337,13 +349,15 @@ fn is_out_of_descriptors(error: &std::io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::{ManualClock, UnixMillis};
 
     /// `portal-box.md` §10: files of customers are fetched by the portal, from inside its network.
     #[test]
     fn inner_addresses_are_not_passed_on() {
         let may = |allow: &[&str], url: &str| {
             let allow = allow.iter().map(|net| net.parse().unwrap()).collect();
-            Out::new(allow, &[]).unwrap().may_pass_on(url)
+            let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(UnixMillis(0)));
+            Out::new(&clock, allow, &[]).unwrap().may_pass_on(url)
         };
         for url in [
             "https://cdn.example.test/a.png",

@@ -57,7 +57,7 @@ pub(crate) fn run(ctx: &Context, args: &DoctorArgs, out: &mut dyn Write) -> Resu
 }
 
 fn gather(ctx: &Context, config: Config, offline: bool) -> Result<Facts, CliError> {
-    let net = app::net(&config).map_err(CliError::Failed)?;
+    let net = app::net(&config, &ctx.clock).map_err(CliError::Failed)?;
     let place = look::place(&config.data_dir);
     let server = look::server(&config, net.as_ref());
     let database = look::database(&config.data_dir, &server, &ctx.clock);

@@ -58,7 +58,7 @@ impl Opened {
         let writing = dead::writing(&store, config.dead_letters.keep)?;
         let (writer, thread) = Writer::start(writing, Arc::clone(&ctx.clock), || ())
             .map_err(CliError::io("the writer can't be started"))?;
-        let net = app::net(&config).map_err(CliError::Failed)?;
+        let net = app::net(&config, &ctx.clock).map_err(CliError::Failed)?;
         let shelf = Arc::new(app::StoreShelf::new(store.clone(), writer.clone()));
         let factory = app::factory(&config, &net, &ctx.clock, shelf);
         let db = store.reading()?;

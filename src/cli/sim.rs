@@ -32,8 +32,9 @@ pub enum SimCommand {
 }
 
 pub(crate) fn run(ctx: &Context, args: &SimArgs, out: &mut dyn Write) -> Result<ExitCode, CliError> {
-    let net: Arc<dyn Net> = Arc::new(Out::new(Vec::new(), &[]).map_err(|error| CliError::Failed(error.to_string()))?);
     let clock = Arc::clone(&ctx.clock);
+    let net = Out::new(&clock, Vec::new(), &[]).map_err(|error| CliError::Failed(error.to_string()))?;
+    let net: Arc<dyn Net> = Arc::new(net);
     let signals = serve::signals().map_err(CliError::io("signals can't be caught"))?;
     match &args.command {
         SimCommand::Portal(args) => args.run(&read_secret(&args.license_key_file)?, clock, net, out).map(drop),

@@ -19,8 +19,9 @@ fn twin() -> BotFrameworkTwin {
         webhook: None,
         faults: Faults::default(),
     };
-    let net = Arc::new(Out::new(Vec::new(), &[]).unwrap());
-    BotFrameworkTwin::start(options, Arc::new(SystemClock::new()), net).unwrap()
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let net = Arc::new(Out::new(&clock, Vec::new(), &[]).unwrap());
+    BotFrameworkTwin::start(options, clock, net).unwrap()
 }
 
 /// A bot's endpoint: every request it gets comes out of the channel.

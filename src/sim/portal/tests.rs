@@ -68,7 +68,9 @@ fn twin(version: &str, server: &str) -> PortalTwin {
         server: server.to_owned(),
         faults: Faults::default(),
     };
-    PortalTwin::start(&options, Arc::new(SystemClock::new()), Arc::new(Out::new(Vec::new(), &[]).unwrap())).unwrap()
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let net = Arc::new(Out::new(&clock, Vec::new(), &[]).unwrap());
+    PortalTwin::start(&options, clock, net).unwrap()
 }
 
 /// A push of the server, signed with the key of `license_key`.
