@@ -8,6 +8,7 @@ mod disk;
 mod idle_connections;
 mod idle_line;
 mod lines;
+mod peer;
 mod pipeline;
 mod rig;
 mod start;
@@ -32,6 +33,7 @@ pub const MEASUREMENTS: &[Measurement] = &[
     Measurement { name: "disk", about: "rows committed for each raw sync, in this process", run: disk::run },
     Measurement { name: "accept", about: "webhooks stored, against servers that do less", run: accept::run },
     Measurement { name: "pipeline", about: "delivered under load, processor time of a message", run: pipeline::run },
+    Measurement { name: "peer", about: "the whole way, against PHP with a table in MariaDB", run: peer::run },
     Measurement { name: "idle-line", about: "from the 200 to the first byte at the portal", run: idle_line::run },
     Measurement { name: "lines", about: "ten thousand lines against ten", run: lines::run },
     Measurement { name: "dead", about: "portals that never answer beside a hundred that do", run: dead::run },

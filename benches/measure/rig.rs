@@ -13,7 +13,7 @@ use crate::support::process;
 use crate::support::server::{Place, Server};
 
 /// How long a load runs before a steady slice of it is looked at.
-const WARM_UP: Duration = Duration::from_millis(500);
+pub const WARM_UP: Duration = Duration::from_millis(500);
 
 /// Runs a load and notes what came of it and what it cost the process; every request must have been answered 200.
 pub fn note(table: &mut Table, row: &str, pid: u32, load: impl FnOnce() -> Outcome) -> Outcome {

@@ -162,7 +162,10 @@ mod tests {
     fn ask(checked: &Checked<Counting>, uri: &'static str) -> Result<SocketAddr, String> {
         let left = NextTimeout { after: Left::from_secs(1), reason: Timeout::Resolve, ..NextTimeout::default() };
         let found = checked.resolve(&Uri::from_static(uri), &Config::default(), left);
-        found.map(|found| found[0]).map_err(|error| error.to_string())
+        found.map(|found| found[0]).map_err(|error| match error {
+            ureq::Error::Other(inner) => inner.to_string(),
+            other => other.to_string(),
+        })
     }
 
     #[test]
