@@ -92,7 +92,7 @@ struct Peer {
     address: SocketAddr,
     lines: Vec<Line>,
     sink: Sink,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Drop for Peer {
@@ -116,7 +116,7 @@ impl Peer {
             address: free_address(),
             lines: Vec::new(),
             sink,
-            _folder: folder,
+            folder,
         };
         peer.start_database(programs);
         peer.fill();
@@ -128,7 +128,7 @@ impl Peer {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self._folder.path().join(name)
+        self.folder.path().join(name)
     }
 
     fn spawn(&mut self, mut command: Command, name: &str) {

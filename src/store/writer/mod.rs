@@ -420,14 +420,13 @@ impl Worker {
         let mut tx = begin(&self.db, self.clock.as_ref(), &self.stopping, &mut self.trouble)?;
         self.lines.look(data_version(&tx)?);
         let now = self.clock.now();
-        let mut deltas = match together(Tx::new(&tx, now, &self.lines), jobs) {
-            Some(deltas) => deltas,
-            None => {
-                drop(tx);
-                tx = begin(&self.db, self.clock.as_ref(), &self.stopping, &mut self.trouble)?;
-                self.lines.look(data_version(&tx)?);
-                apart(&tx, now, &self.lines, jobs)?
-            }
+        let mut deltas = if let Some(deltas) = together(Tx::new(&tx, now, &self.lines), jobs) {
+            deltas
+        } else {
+            drop(tx);
+            tx = begin(&self.db, self.clock.as_ref(), &self.stopping, &mut self.trouble)?;
+            self.lines.look(data_version(&tx)?);
+            apart(&tx, now, &self.lines, jobs)?
         };
         deltas.flush(&tx)?;
         let last = self.mark.last(&tx);
