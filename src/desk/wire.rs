@@ -1,8 +1,6 @@
-//! How the portal's twin calls the server (`portal-box.md` §3.1). Up to version 20 the module's client is its own: HTTP/1.0,
+//! How a portal calls the server (`portal-box.md` §3.1). Up to version 20 the module's client is its own: HTTP/1.0,
 //! headers in a fixed order, `Host` without the port, head and body in two writes, certificates not verified; commands
 //! that nobody waits for are written and the connection is closed at once. From 23 on it is an ordinary client.
-
-#![expect(clippy::indexing_slicing, reason = "a missing key of a JSON value is null, not a panic")]
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -13,94 +11,41 @@ use std::time::Duration;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
-use serde_json::Value as Json;
 
+use super::CallError;
 use crate::net::{Answer, Call, Net, Reach};
-use crate::portals::boxed::php::Value;
 use crate::portals::boxed::portal_side::Identity;
 
 /// Longest wait for the server, for each read.
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// Longest answer that is read.
-const ANSWER_MAX: u64 = 1024 * 1024;
-
-/// Why the server did not do what the portal asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CallError {
-    /// No answer.
-    Unreachable(String),
-    /// An answer that is not of the protocol.
-    NotJson,
-    /// `OK:false` with these words.
-    Refused(String),
-    /// The desk has no such message or conversation, or the message has not been delivered.
-    NotThere(&'static str),
-}
-
-impl fmt::Display for CallError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unreachable(why) => write!(f, "the connector server can't be reached: {why}"),
-            Self::NotJson => f.write_str("the connector server answered something that is no reply"),
-            Self::Refused(why) => write!(f, "the connector server refused: {why}"),
-            Self::NotThere(what) => f.write_str(what),
-        }
-    }
-}
-
-impl std::error::Error for CallError {}
+const ANSWER_MAX: usize = 1024 * 1024;
 
 fn unreachable(error: impl fmt::Display) -> CallError {
     CallError::Unreachable(error.to_string())
 }
 
-/// The portal's way to the server.
+/// The way to one server.
 #[derive(Debug)]
 pub(super) struct Wire {
     pub identity: Identity,
-    /// `BX_LICENCE`, which newer clients also say in a header.
-    pub licence: String,
     pub server: String,
+    pub net: Arc<dyn Net>,
 }
 
 impl Wire {
-    /// A command whose reply somebody waits for; gives `DATA`.
-    pub(super) fn ask(
-        &self,
-        net: &dyn Net,
-        command: &str,
-        connector: &str,
-        line: Option<&str>,
-        args: Vec<Value>,
-    ) -> Result<Json, CallError> {
-        let body = self.identity.command(command, connector, line, args);
-        let answer = if self.is_newer() { self.call(net, body)?.body } else { self.old_call(&body)? };
-        let reply: Json = serde_json::from_slice(&answer).map_err(|_| CallError::NotJson)?;
-        if reply["OK"] == true {
-            Ok(reply["DATA"].clone())
-        } else {
-            let error = &reply["ERROR"][0];
-            let words = [&error["MESSAGE"], &error["CODE"]].into_iter().filter_map(Json::as_str);
-            let words = words.into_iter().find(|words| !words.is_empty()).unwrap_or("no reason given");
-            Err(CallError::Refused(words.to_owned()))
-        }
+    /// Posts a signed command and gives the body of the answer.
+    pub(super) fn ask(&self, body: String) -> Result<Vec<u8>, CallError> {
+        if self.is_newer() { Ok(self.call(body)?.body) } else { self.old_call(&body) }
     }
 
-    /// A command that nobody waits for. Up to version 20 the portal closes as soon as it has written; from 23 on it reads
-    /// the head of the answer first, where `x-bitrix-error` is a refusal.
-    pub(super) fn tell(
-        &self,
-        net: &dyn Net,
-        command: &str,
-        connector: &str,
-        line: &str,
-        args: Vec<Value>,
-    ) -> Result<(), CallError> {
-        let body = self.identity.command(command, connector, Some(line), args);
+    /// Posts a command that nobody waits for. Up to version 20 the portal closes as soon as it has written; from 23 on it
+    /// reads the head of the answer first, where `x-bitrix-error` is a refusal.
+    pub(super) fn tell(&self, body: String) -> Result<(), CallError> {
         if !self.is_newer() {
             return self.open(&body).map(drop).map_err(unreachable);
         }
-        match self.call(net, body)?.header("x-bitrix-error") {
+        match self.call(body)?.header("x-bitrix-error") {
             Some(code) => Err(CallError::Refused(code.to_owned())),
             None => Ok(()),
         }
@@ -110,10 +55,10 @@ impl Wire {
         self.identity.major() >= 21
     }
 
-    fn call(&self, net: &dyn Net, body: String) -> Result<Answer, CallError> {
+    fn call(&self, body: String) -> Result<Answer, CallError> {
         let headers = [
             ("User-Agent", "Bitrix Connector Client CP"),
-            ("x-bitrix-licence", &self.licence),
+            ("x-bitrix-licence", self.identity.licence()),
             ("Content-Type", "application/x-www-form-urlencoded"),
             ("Connection", "close"),
         ];
@@ -124,16 +69,16 @@ impl Wire {
             body: body.into_bytes(),
             reach: Reach::Configured,
             timeout: TIMEOUT,
-            answer_max_bytes: 1024 * 1024,
+            answer_max_bytes: ANSWER_MAX,
         };
-        net.call(call).map_err(unreachable)
+        self.net.call(call).map_err(unreachable)
     }
 
     /// The old client's call: everything up to the end of the stream; `Content-Length` is not looked at.
     fn old_call(&self, body: &str) -> Result<Vec<u8>, CallError> {
         let mut stream = self.open(body).map_err(unreachable)?;
         let mut answer = Vec::new();
-        let read = (&mut *stream).take(ANSWER_MAX).read_to_end(&mut answer);
+        let read = (&mut *stream).take(ANSWER_MAX as u64).read_to_end(&mut answer);
         // A TLS end without a farewell is still an end: the client takes what has come.
         if let Err(error) = read
             && error.kind() != io::ErrorKind::UnexpectedEof
@@ -175,7 +120,7 @@ impl Wire {
         // From 17.5.2 on.
         let version: Vec<u32> = self.identity.version.split('.').filter_map(|part| part.parse().ok()).collect();
         let licence = if version.as_slice() >= [17, 5, 2].as_slice() {
-            format!("x-bitrix-licence: {}\r\n", self.licence)
+            format!("x-bitrix-licence: {}\r\n", self.identity.licence())
         } else {
             String::new()
         };
@@ -191,7 +136,7 @@ impl Wire {
 trait ReadWrite: Read + Write {}
 impl<T: Read + Write> ReadWrite for T {}
 
-/// TLS that takes any certificate, as the module does: twins carry nothing worth a secret.
+/// TLS that takes any certificate, as the module does (`portal-box.md` §3.1): the server proves itself to nobody there.
 fn blind_config() -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let schemes = provider.signature_verification_algorithms.supported_schemes();

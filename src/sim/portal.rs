@@ -7,8 +7,8 @@
 
 mod desk;
 mod page;
-mod wire;
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -16,20 +16,45 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 
 pub use self::desk::{Entry, Mark, Talk};
-pub use self::wire::CallError;
 
 use self::desk::State;
-use self::wire::Wire;
 use super::host::{self, Ask, Dice, Tell};
 use super::{Faults, Watched};
 use crate::clock::Clock;
+use crate::desk::{CallError, Client, Deletion, Edit, File, MessageRef, Outgoing};
 use crate::net::Net;
-use crate::portals::boxed::licence_id;
 use crate::portals::boxed::php::Value;
 use crate::portals::boxed::portal_side::{Identity, Push};
 
 /// The operator whose name stands before each message.
 const OPERATOR: &str = "Anna Ivanova";
+const OPERATOR_ID: i64 = 3;
+
+/// Why an operator's act came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ActError {
+    /// The desk has no such message or conversation, or the message has not been delivered.
+    NotThere(&'static str),
+    /// The server did not take it.
+    Call(CallError),
+}
+
+impl fmt::Display for ActError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotThere(what) => f.write_str(what),
+            Self::Call(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for ActError {}
+
+impl From<CallError> for ActError {
+    fn from(error: CallError) -> Self {
+        Self::Call(error)
+    }
+}
 
 /// What the twin is told at the start.
 #[derive(Clone, Debug)]
@@ -49,9 +74,8 @@ pub struct Options {
 struct Inner {
     url: String,
     version: String,
-    wire: Wire,
+    client: Client,
     clock: Arc<dyn Clock>,
-    net: Arc<dyn Net>,
     dice: Dice,
     state: Watched<State>,
 }
@@ -60,8 +84,8 @@ struct Inner {
 #[derive(Clone)]
 pub struct PortalTwin(Arc<Inner>);
 
-impl std::fmt::Debug for PortalTwin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for PortalTwin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PortalTwin").field("url", &self.0.url).finish_non_exhaustive()
     }
 }
@@ -81,9 +105,8 @@ impl PortalTwin {
         let inner = Inner {
             url,
             version: options.version.clone(),
-            wire: Wire { identity, licence: licence_id(&options.license_key), server: options.server.clone() },
+            client: Client::new(identity, &options.server, net, Arc::clone(&clock)),
             clock,
-            net,
             dice: Dice::default(),
             state: Watched::new(State { faults: options.faults.clone(), next: 2000, ..State::default() }),
         };
@@ -134,7 +157,7 @@ impl PortalTwin {
     }
 
     fn major(&self) -> u32 {
-        self.0.wire.identity.major()
+        self.0.client.identity().major()
     }
 
     /// What the settings page does on the first save (`portal-box-observed.md` §4). Gives the webhook address.
@@ -142,7 +165,7 @@ impl PortalTwin {
         if !self.knows_connectors() {
             return Err(CallError::Refused("the list of connectors can't be had, so its page offers none".to_owned()));
         }
-        let ask = |command: &str, args| self.0.wire.ask(self.0.net.as_ref(), command, "botframework", Some(line), args);
+        let ask = |command: &str, args| self.0.client.output("botframework", line).call(command, args);
         // Before 20 a new connection is cleared first, from 20 on an existing one; the reply is ignored.
         if self.0.state.read(|state| state.connected.contains(line)) == (self.major() >= 20) {
             let _ = ask("unregister", vec![]);
@@ -195,7 +218,7 @@ impl PortalTwin {
     /// One push, as the module's entry page handles it.
     fn push(&self, body: &[u8], faults: &Faults) -> Json {
         let error = |code: &str| json!({"OK": false, "DATA": [], "ERROR": [{"CODE": code}]});
-        let Some(push) = self.0.wire.identity.read_push(body) else { return error("HASH_EMPTY") };
+        let Some(push) = self.0.client.identity().read_push(body) else { return error("HASH_EMPTY") };
         if !push.signed && self.major() >= 20 {
             return error("LICENCE_ERROR");
         }
@@ -244,63 +267,48 @@ impl PortalTwin {
         if !self.knows_connectors() {
             return;
         }
-        let names = push.data.items().map(|item| {
-            let id = |outer: &str| item.get(outer).and_then(|value| value.get("id")).cloned().unwrap_or(Value::Null);
-            Value::map([("chat", Value::map([("id", id("chat"))])), ("message", Value::map([("id", id("message"))]))])
-        });
-        let args = vec![Value::list(names)];
-        if let Err(error) =
-            self.0.wire.tell(self.0.net.as_ref(), "setStatusDelivered", &push.connector, &push.line, args)
-        {
+        let output = self.0.client.output(&push.connector, &push.line);
+        if let Err(error) = output.set_status_delivered(push.data.items()) {
             log::warn!(error:% = error; "the twin's confirmation did not leave");
         }
     }
 
     /// 17.x works only with the server's list of connectors, which it asks for once.
     fn knows_connectors(&self) -> bool {
-        if self.0.wire.identity.major() >= 18 || self.0.state.read(|state| state.knows_connectors) {
+        if self.major() >= 18 || self.0.state.read(|state| state.knows_connectors) {
             return true;
         }
-        let list = self.0.wire.ask(self.0.net.as_ref(), "listConnector", "all", None, vec![]);
+        let list = self.0.client.list_connectors();
         self.0.state.change(|state| state.knows_connectors = list.is_ok());
         list.is_ok()
     }
 
     /// An operator writes, maybe with a file as a link. Gives `im.message_id`.
-    pub fn say(&self, talk: i64, text: &str, file: Option<(String, String)>) -> Result<i64, CallError> {
+    pub fn say(&self, talk: i64, text: &str, file: Option<(String, String)>) -> Result<i64, ActError> {
         let now = self.0.clock.now();
         let written = self.0.state.change(|state| state.write(talk, text, file.clone(), now));
-        let (talk, id) = written.ok_or(CallError::NotThere("there is no such conversation"))?;
-        let files = file.into_iter().map(|(name, link)| {
-            Value::map([
-                ("name", Value::Str(name)),
-                ("type", Value::text("file")),
-                ("link", Value::Str(link)),
-                ("size", Value::text("0")),
-            ])
-        });
-        let message = Value::map([
-            ("user_id", Value::Int(3)),
-            ("text", Value::Str(signed(text))),
-            ("files", Value::list(files)),
-            ("attachments", Value::list([])),
-            ("params", Value::list([])),
-        ]);
-        if let Err(error) = self.send("sendMessage", &talk, &Value::Int(id), [message]) {
+        let (talk, id) = written.ok_or(ActError::NotThere("there is no such conversation"))?;
+        let message = Outgoing {
+            at: place(&talk, id),
+            user_id: OPERATOR_ID,
+            text: signed(text),
+            files: file.into_iter().map(|(name, link)| File { name, kind: "file", link, size: 0 }).collect(),
+            way_back: talk.way_back.clone(),
+        };
+        if let Err(error) = self.0.client.output(&talk.connector, &talk.line).send_message(&[message]) {
             // The older client reports success whatever happens; here the desk is honest.
             self.change(id, |entry| entry.mark = Mark::Failed);
-            return Err(error);
+            return Err(error.into());
         }
         Ok(id)
     }
 
     /// An operator edits a message that has been delivered.
-    pub fn edit(&self, id: i64, text: &str) -> Result<i64, CallError> {
+    pub fn edit(&self, id: i64, text: &str) -> Result<i64, ActError> {
         let (talk, entry) = self.find(id)?;
-        let ids = Value::list(entry.external.iter().map(Value::text));
-        let message = Value::map([("id", ids), ("text", Value::Str(signed(text)))]);
-        // Columns of the database come as text (`portal-box-observed.md` §1).
-        self.send("updateMessage", &talk, &Value::text(id.to_string()), [message])?;
+        let (at, way_back) = (place(&talk, id), talk.way_back.clone());
+        let edit = Edit { at, external: entry.external, text: signed(text), way_back };
+        self.0.client.output(&talk.connector, &talk.line).update_message(&[edit])?;
         self.change(id, |entry| {
             text.clone_into(&mut entry.text);
             entry.edited = true;
@@ -308,11 +316,12 @@ impl PortalTwin {
         Ok(id)
     }
 
-    /// An operator deletes a message that has been delivered: one element for each external id.
-    pub fn delete(&self, id: i64) -> Result<i64, CallError> {
+    /// An operator deletes a message that has been delivered.
+    pub fn delete(&self, id: i64) -> Result<i64, ActError> {
         let (talk, entry) = self.find(id)?;
-        let messages = entry.external.iter().map(|external| Value::map([("id", Value::text(external))]));
-        self.send("deleteMessage", &talk, &Value::text(id.to_string()), messages)?;
+        let (at, way_back) = (place(&talk, id), talk.way_back.clone());
+        let deletion = Deletion { at, external: entry.external, way_back };
+        self.0.client.output(&talk.connector, &talk.line).delete_message(&[deletion])?;
         self.change(id, |entry| entry.deleted = true);
         Ok(id)
     }
@@ -321,7 +330,7 @@ impl PortalTwin {
         self.0.state.change(|state| state.entry(id).map(change));
     }
 
-    fn find(&self, id: i64) -> Result<(Talk, Entry), CallError> {
+    fn find(&self, id: i64) -> Result<(Talk, Entry), ActError> {
         self.0
             .state
             .read(|state| {
@@ -331,32 +340,12 @@ impl PortalTwin {
                     Some((talk.clone(), entry.clone()))
                 })
             })
-            .ok_or(CallError::NotThere("there is no such message of an operator, or it has not been delivered yet"))
+            .ok_or(ActError::NotThere("there is no such message of an operator, or it has not been delivered yet"))
     }
+}
 
-    /// One command about one chat, an element for each of `messages`.
-    fn send(
-        &self,
-        command: &str,
-        talk: &Talk,
-        message_id: &Value,
-        messages: impl IntoIterator<Item = Value>,
-    ) -> Result<(), CallError> {
-        let elements = messages.into_iter().map(|message| {
-            let mut element = vec![
-                ("im", Value::map([("chat_id", Value::Int(talk.id)), ("message_id", message_id.clone())])),
-                ("message", message),
-                ("chat", Value::map([("id", Value::text(&talk.chat))])),
-            ];
-            if let Some((recipient, service_url)) = &talk.way_back {
-                element.push(("from", recipient.clone()));
-                element.push(("service_url", Value::text(service_url)));
-            }
-            Value::map(element)
-        });
-        let args = vec![Value::list(elements)];
-        self.0.wire.tell(self.0.net.as_ref(), command, &talk.connector, &talk.line, args)
-    }
+fn place(talk: &Talk, message_id: i64) -> MessageRef {
+    MessageRef { chat_id: talk.id, message_id, chat: talk.chat.clone() }
 }
 
 /// The operator's signature (`portal-box-observed.md` §8).

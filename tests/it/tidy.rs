@@ -49,7 +49,7 @@ fn directions() -> BTreeMap<&'static str, Vec<&'static str>> {
     let below_http =
         ["text", "net", "store", "queue", "outbox", "channels", "portals", "sender", "dispatcher", "registry", "trace"];
     let mut everything = with(&below_http);
-    everything.extend(["http", "config", "logging", "sim", "simulate", "app"]);
+    everything.extend(["http", "config", "logging", "desk", "sim", "simulate", "app"]);
     BTreeMap::from([
         ("clock", vec![]),
         ("secret", vec![]),
@@ -73,7 +73,8 @@ fn directions() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("registry", with(&["queue", "store", "channels"])),
         ("trace", with(&["queue", "store"])),
         ("http", with(&below_http)),
-        ("sim", with(&["text", "net", "portals"])),
+        ("desk", with(&["text", "net", "portals"])),
+        ("sim", with(&["text", "net", "portals", "desk"])),
         ("simulate", with(&["net", "store", "queue", "portals", "sender"])),
         ("bench", with(&["store", "queue"])),
         ("app", with(&[&below_http[..], &["http", "config"]].concat())),
@@ -143,7 +144,7 @@ fn each_third_party_crate_has_one_home() {
         ("ureq", &["net"]),
         ("hyper", &["http"]),
         ("tokio", &["http"]),
-        ("rustls", &["http", "net", "sim"]),
+        ("rustls", &["http", "net", "desk"]),
         ("tiny_http", &["sim"]),
         ("env_logger", &["logging"]),
         ("jsonwebtoken", &["channels", "sim"]),

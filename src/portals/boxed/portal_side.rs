@@ -1,5 +1,5 @@
-//! The same wire seen from the portal: signed commands to the server, pushes from it. For the twins and for backends that
-//! speak to a Trunkline; the server itself never calls this.
+//! The same wire seen from the portal: signed commands to the server, pushes from it. For `desk`; the server itself never
+//! calls this.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -29,6 +29,11 @@ impl Identity {
             domain: domain.to_owned(),
             version: version.to_owned(),
         }
+    }
+
+    /// `BX_LICENCE`, the public account id.
+    pub fn licence(&self) -> &str {
+        &self.licence
     }
 
     /// Major module version.

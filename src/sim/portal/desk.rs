@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::clock::UnixMillis;
+use crate::desk::WayBack;
 use crate::portals::boxed::php::Value;
 use crate::portals::boxed::portal_side::Push;
 use crate::sim::Faults;
@@ -70,7 +71,7 @@ pub struct Talk {
     /// Messages in order.
     pub entries: Vec<Entry>,
     /// The old `recipient` and the `service_url`, mixed into what is sent (`portal-box-observed.md` §7).
-    pub(super) way_back: Option<(Value, String)>,
+    pub(super) way_back: Option<WayBack>,
 }
 
 /// Connectors whose chats hold several customers: one conversation for a chat, whoever writes (`portal-box.md` §7). At
@@ -107,8 +108,8 @@ impl State {
         self.next += 1;
         let id = self.next;
         let talk = self.talk(push, &chat, &user, if name.is_empty() { "Guest" } else { &name });
-        if let (Some(recipient), Some(url)) = (item.get("recipient"), item.get("service_url").and_then(plain)) {
-            talk.way_back = Some((recipient.clone(), url));
+        if let (Some(recipient), Some(service_url)) = (item.get("recipient"), item.get("service_url").and_then(plain)) {
+            talk.way_back = Some(WayBack { recipient: recipient.clone(), service_url });
         }
         let known = talk.entries.iter_mut().find(|entry| !entry.by_operator && entry.external.contains(&external));
         // Up to version 20 a customer's edits and deletions in a group are overlooked.

@@ -3,7 +3,8 @@
 use serde_json::{Value as Json, json};
 
 use super::desk::{Entry, State};
-use super::{CallError, PortalTwin};
+use super::{ActError, PortalTwin};
+use crate::desk::CallError;
 use crate::sim::NEWS_WAIT;
 use crate::sim::host::{Ask, Tell};
 
@@ -42,7 +43,7 @@ impl PortalTwin {
                 let line = Some(text("line")).filter(|line| !line.is_empty()).unwrap_or("1");
                 match self.connect_bot(line, text("bot_handle"), text("app_id"), text("app_secret")) {
                     Ok(webhook) => Tell::json(200, &json!({"webhook_url": webhook})),
-                    Err(error) => failed(&error),
+                    Err(error) => failed(&error.into()),
                 }
             }
             "/sim/faults" => {
@@ -91,18 +92,18 @@ fn messages(state: &State) -> Json {
     Json::Array(all.collect())
 }
 
-fn done(result: Result<i64, CallError>) -> Tell {
+fn done(result: Result<i64, ActError>) -> Tell {
     match result {
         Ok(id) => Tell::json(200, &json!({"id": id})),
         Err(error) => failed(&error),
     }
 }
 
-fn failed(error: &CallError) -> Tell {
+fn failed(error: &ActError) -> Tell {
     let status = match error {
-        CallError::NotThere(_) => 404,
-        CallError::Refused(_) => 409,
-        CallError::Unreachable(_) | CallError::NotJson => 502,
+        ActError::NotThere(_) => 404,
+        ActError::Call(CallError::Refused(_)) => 409,
+        ActError::Call(CallError::Unreachable(_) | CallError::NotJson) => 502,
     };
     Tell::json(status, &json!({"error": error.to_string()}))
 }

@@ -1,64 +1,10 @@
 //! The twin against a server that only writes down what it is sent.
 
-use std::io::{Read, Write};
-use std::net::TcpListener;
-use std::thread::JoinHandle;
-
-use crossbeam_channel::{Receiver, unbounded};
-
 use super::*;
 use crate::clock::SystemClock;
-use crate::net::Out;
+use crate::desk::tests::{KEY, LIMIT, out, server};
 use crate::portals::boxed::form::Form;
 use crate::portals::boxed::key_md5;
-
-const KEY: &str = "TEST-LICENCE-KEY-0001";
-const LIMIT: Duration = Duration::from_secs(10);
-
-/// Head and body of one request as they came over the wire.
-struct Heard {
-    head: String,
-    form: Form,
-}
-
-impl Heard {
-    fn command(&self) -> &str {
-        self.form.get("BX_COMMAND").unwrap()
-    }
-}
-
-/// Answers every command with what the settings page needs; the requests come out of the channel in order.
-fn server() -> (String, Receiver<Heard>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let (told, heard) = unbounded();
-    let _: JoinHandle<()> = std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let (head, body) = request(&mut stream);
-            let _ = told.send(Heard { head, form: Form::decode(&body).unwrap() });
-            let reply = r#"{"OK":true,"DATA":{"RESULT":{"URL_WEBHOOK":"http://x/imwebhook/?hash=1"}}}"#;
-            let length = reply.len();
-            // Whoever does not wait for the answer has gone.
-            let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{reply}");
-        }
-    });
-    (url, heard)
-}
-
-fn request(stream: &mut impl Read) -> (String, Vec<u8>) {
-    let mut bytes = Vec::new();
-    let mut byte = [0; 1];
-    while !bytes.ends_with(b"\r\n\r\n") {
-        stream.read_exact(&mut byte).unwrap();
-        bytes.extend(byte);
-    }
-    let head = String::from_utf8(bytes).unwrap();
-    let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
-    let mut body = vec![0; length.unwrap_or(0)];
-    stream.read_exact(&mut body).unwrap();
-    (head, body)
-}
 
 fn twin(version: &str, server: &str) -> PortalTwin {
     let options = Options {
@@ -68,9 +14,7 @@ fn twin(version: &str, server: &str) -> PortalTwin {
         server: server.to_owned(),
         faults: Faults::default(),
     };
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let net = Arc::new(Out::new(&clock, Vec::new(), &[]).unwrap());
-    PortalTwin::start(&options, clock, net).unwrap()
+    PortalTwin::start(&options, Arc::new(SystemClock::new()), out()).unwrap()
 }
 
 /// A push of the server, signed with the key of `license_key`.
@@ -116,7 +60,7 @@ fn post(twin: &PortalTwin, body: Vec<u8>) -> (u16, Json) {
         timeout: LIMIT,
         answer_max_bytes: 65_536,
     };
-    let answer = twin.0.net.call(call).unwrap();
+    let answer = out().call(call).unwrap();
     (answer.status, serde_json::from_slice(&answer.body).unwrap_or_default())
 }
 
@@ -226,7 +170,7 @@ fn edits_deletions_and_marks_find_their_message() {
 
     let id = twin.say(talk.id, "Yes", None).unwrap();
     assert_eq!(heard.recv_timeout(LIMIT).unwrap().command(), "sendMessage");
-    assert!(matches!(twin.edit(id, "No"), Err(CallError::NotThere(_))), "not before it is delivered");
+    assert!(matches!(twin.edit(id, "No"), Err(ActError::NotThere(_))), "not before it is delivered");
     let ids = Value::list([Value::text("e1"), Value::text("e2")]);
     let delivered = Value::list([Value::map([
         ("im", Value::map([("chat_id", Value::Int(talk.id)), ("message_id", Value::Int(id))])),
@@ -287,30 +231,4 @@ fn rubbish_is_answered_in_the_protocol() {
         let (status, reply) = post(&twin, body.to_vec());
         assert_eq!((status, &reply["OK"]), (200, &Json::Bool(false)), "{body:?}");
     }
-}
-
-/// The module takes any certificate and does not wait (`portal-box-observed.md` §1, §2).
-#[test]
-fn a_no_wait_command_arrives_whole_over_tls() {
-    use rustls::pki_types::PrivateKeyDer;
-    let pair = rcgen::generate_simple_self_signed(vec!["somebody.example.com".to_owned()]).unwrap();
-    let key = PrivateKeyDer::Pkcs8(pair.signing_key.serialize_der().into());
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let mut config = builder.with_no_client_auth().with_single_cert(vec![pair.cert.der().clone()], key).unwrap();
-    config.send_tls13_tickets = 0;
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("https://{}", listener.local_addr().unwrap());
-    let (told, heard) = unbounded();
-    std::thread::spawn(move || {
-        let (tcp, _) = listener.accept().unwrap();
-        let session = rustls::ServerConnection::new(Arc::new(config)).unwrap();
-        let _ = told.send(request(&mut rustls::StreamOwned::new(session, tcp)));
-    });
-    let twin = twin("20.0.75", &url);
-    let long = "long ".repeat(100_000);
-    let message = Value::map([("text", Value::text(long))]);
-    twin.0.wire.tell(twin.0.net.as_ref(), "sendMessage", "botframework.msteams", "3", vec![message]).unwrap();
-    let (_, body) = heard.recv_timeout(LIMIT).unwrap();
-    assert!(Form::decode(&body).unwrap().is_signed_with(&key_md5(KEY)));
 }
