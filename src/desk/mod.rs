@@ -1,11 +1,15 @@
 //! The portal's side: what a backend needs that speaks to a connector server as a boxed portal does. The twin of a portal
 //! is built on it; the server never calls it, and it knows nothing of the server but the wire.
 
+pub mod codes;
+mod input;
 mod output;
+pub(crate) mod values;
 mod wire;
 
 use std::fmt;
 
+pub use input::{Delivered, Failed, Handler, Input, Unsigned, refusal};
 pub use output::{Client, Deletion, Edit, File, MessageRef, Outgoing, Output, WayBack};
 
 /// Why the server did not do what the portal asked.

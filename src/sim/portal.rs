@@ -21,7 +21,9 @@ use self::desk::State;
 use super::host::{self, Ask, Dice, Tell};
 use super::{Faults, Watched};
 use crate::clock::Clock;
-use crate::desk::{CallError, Client, Deletion, Edit, File, MessageRef, Outgoing};
+use crate::desk::{
+    CallError, Client, Deletion, Delivered, Edit, Failed, File, Input, MessageRef, Outgoing, Unsigned, codes, refusal,
+};
 use crate::net::Net;
 use crate::portals::boxed::php::Value;
 use crate::portals::boxed::portal_side::{Identity, Push};
@@ -75,6 +77,7 @@ struct Inner {
     url: String,
     version: String,
     client: Client,
+    input: Input,
     clock: Arc<dyn Clock>,
     dice: Dice,
     state: Watched<State>,
@@ -105,6 +108,7 @@ impl PortalTwin {
         let inner = Inner {
             url,
             version: options.version.clone(),
+            input: input(&identity, &slot),
             client: Client::new(identity, &options.server, net, Arc::clone(&clock)),
             clock,
             dice: Dice::default(),
@@ -211,54 +215,43 @@ impl PortalTwin {
         if self.0.dice.strike(&faults).is_some() {
             return Tell::new(503, "text/html", b"<html>down on demand</html>".to_vec());
         }
-        let reply = self.push(&ask.body, &faults);
+        let reply = match self.0.input.read(&ask.body) {
+            Ok(push) => {
+                self.0.state.change(|state| state.pushes += 1);
+                self.0.input.carry_out(&push)
+            }
+            Err(code) => refusal(code),
+        };
         Tell::new(200, "application/x-javascript; charset=UTF-8", reply.to_string().into_bytes())
     }
 
-    /// One push, as the module's entry page handles it.
-    fn push(&self, body: &[u8], faults: &Faults) -> Json {
-        let error = |code: &str| json!({"OK": false, "DATA": [], "ERROR": [{"CODE": code}]});
-        let Some(push) = self.0.client.identity().read_push(body) else { return error("HASH_EMPTY") };
-        if !push.signed && self.major() >= 20 {
-            return error("LICENCE_ERROR");
+    /// `receivingMessage`.
+    fn take(&self, push: &Push) -> Result<Json, &'static str> {
+        if self.major() >= 20 && self.0.state.read(|state| state.deactivated.contains(&push.line)) {
+            return Err(codes::NOT_ACTIVE_LINE);
         }
-        let done = self.carry_out(&push, faults);
-        if push.signed { done.unwrap_or_else(error) } else { error("LICENCE_ERROR") }
+        let no_confirm = self.0.state.read(|state| state.faults.no_confirm);
+        if self.major() < 21 && !no_confirm {
+            self.confirm(push);
+        }
+        let (now, major) = (self.0.clock.now(), self.major());
+        self.0.state.change(|state| push.data.items().for_each(|item| state.take(push, item, now, major)));
+        if no_confirm { Err("NOT_CONFIRMED_ON_DEMAND") } else { Ok(json!([])) }
     }
 
-    fn carry_out<'a>(&self, push: &Push, faults: &Faults) -> Result<Json, &'a str> {
-        self.0.state.change(|state| state.pushes += 1);
-        match push.command.as_str() {
-            "testConnect" | "receivingStatusBlock" | "setChatName" if self.major() >= 23 => {
-                Ok(json!({"OK": true, "DATA": []}))
-            }
-            "testConnect" => Ok(json!({"OK": true, "DATA": {"RESULT": "OK"}})),
-            "receivingMessage" => {
-                if self.major() >= 20 && self.0.state.read(|state| state.deactivated.contains(&push.line)) {
-                    return Err("NOT_ACTIVE_LINE");
-                }
-                if self.major() < 21 && !faults.no_confirm {
-                    self.confirm(push);
-                }
-                let (now, major) = (self.0.clock.now(), self.major());
-                self.0.state.change(|state| push.data.items().for_each(|item| state.take(push, item, now, major)));
-                if faults.no_confirm { Err("NOT_CONFIRMED_ON_DEMAND") } else { Ok(json!({"OK": true, "DATA": []})) }
-            }
-            "receivingStatusDelivery" => {
-                self.0.state.change(|state| push.data.items().for_each(|item| state.delivered(item)));
-                Ok(json!({"OK": true, "DATA": []}))
-            }
-            "receivingError" if self.major() >= 23 => {
-                self.0.state.change(|state| push.data.items().for_each(|item| state.failed(item)));
-                Ok(json!({"OK": true, "DATA": []}))
-            }
-            "receivingStatusReading" => Ok(json!({"OK": true, "DATA": []})),
-            "deactivateConnector" => {
-                self.0.state.change(|state| state.deactivated.insert(push.line.clone()));
-                Ok(json!({"OK": true, "DATA": []}))
-            }
-            _ => Err("IMCONNECTOR_NOT_SPECIFIED_CORRECT_COMMAND"),
-        }
+    /// `receivingStatusDelivery`.
+    fn delivered(&self, push: &Push) {
+        self.0.state.change(|state| Delivered::all(push).into_iter().for_each(|one| state.delivered(one)));
+    }
+
+    /// `receivingError`.
+    fn failed(&self, push: &Push) {
+        self.0.state.change(|state| Failed::all(push).iter().for_each(|one| state.failed(one)));
+    }
+
+    /// `deactivateConnector`.
+    fn deactivated(&self, push: &Push) {
+        self.0.state.change(|state| state.deactivated.insert(push.line.clone()));
     }
 
     /// `setStatusDelivered` for the whole packet, before any of it is processed, on a connection of its own.
@@ -342,6 +335,25 @@ impl PortalTwin {
             })
             .ok_or(ActError::NotThere("there is no such message of an operator, or it has not been delivered yet"))
     }
+}
+
+/// The door of the twin that will stand in `slot`.
+fn input(identity: &Identity, slot: &Arc<OnceLock<PortalTwin>>) -> Input {
+    let on = |act: fn(&PortalTwin, &Push)| {
+        let slot = Arc::clone(slot);
+        move |push: &Push| {
+            if let Some(twin) = slot.get() {
+                act(twin, push);
+            }
+            Ok(json!([]))
+        }
+    };
+    let taking = Arc::clone(slot);
+    Input::new(identity.clone(), Unsigned::ByVersion)
+        .on("receivingMessage", move |push: &Push| taking.get().map_or(Ok(json!([])), |twin| twin.take(push)))
+        .on("receivingStatusDelivery", on(PortalTwin::delivered))
+        .on("receivingError", on(PortalTwin::failed))
+        .on("deactivateConnector", on(PortalTwin::deactivated))
 }
 
 fn place(talk: &Talk, message_id: i64) -> MessageRef {

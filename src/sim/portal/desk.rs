@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::clock::UnixMillis;
-use crate::desk::WayBack;
+use crate::desk::values::plain;
+use crate::desk::{Delivered, Failed, WayBack};
 use crate::portals::boxed::php::Value;
 use crate::portals::boxed::portal_side::Push;
 use crate::sim::Faults;
@@ -135,25 +136,20 @@ impl State {
         }
     }
 
-    /// One element of `receivingStatusDelivery`.
-    pub(super) fn delivered(&mut self, item: &Value) {
-        let id = item.get("im").and_then(|im| im.get("message_id")).and_then(number);
-        let ids = item.get("message").and_then(|message| message.get("id"));
-        let ids: Vec<String> = ids.map(|ids| ids.items().filter_map(plain).collect()).unwrap_or_default();
-        self.mark(id, Mark::Delivered, ids);
-    }
-
-    /// One element of `receivingError`.
-    pub(super) fn failed(&mut self, item: &Value) {
-        self.mark(item.get("messageId").and_then(number), Mark::Failed, Vec::new());
-    }
-
-    fn mark(&mut self, id: Option<i64>, mark: Mark, ids: Vec<String>) {
-        if let Some(entry) = id.and_then(|id| self.entry(id)) {
-            entry.mark = mark;
-            if !ids.is_empty() {
-                entry.external = ids;
+    /// The channel has a message.
+    pub(super) fn delivered(&mut self, delivered: Delivered) {
+        if let Some(entry) = self.entry(delivered.at.message_id) {
+            entry.mark = Mark::Delivered;
+            if !delivered.external.is_empty() {
+                entry.external = delivered.external;
             }
+        }
+    }
+
+    /// The channel will never have it.
+    pub(super) fn failed(&mut self, failed: &Failed) {
+        if let Some(entry) = self.entry(failed.message_id) {
+            entry.mark = Mark::Failed;
         }
     }
 
@@ -222,18 +218,4 @@ fn files(item: &Value) -> Vec<(String, String)> {
         Some((file.get("name").and_then(plain).unwrap_or_else(|| "file".to_owned()), url))
     });
     named.collect()
-}
-
-/// A scalar as text; the stub for an empty value is one (`portal-box.md` §2.3).
-fn plain(value: &Value) -> Option<String> {
-    match value {
-        Value::Str(text) if text == "#EMPTY#" => Some(String::new()),
-        Value::Str(text) => Some(text.clone()),
-        Value::Int(number) => Some(number.to_string()),
-        Value::Null | Value::Bool(_) | Value::Float(_) | Value::Array(_) => None,
-    }
-}
-
-fn number(value: &Value) -> Option<i64> {
-    plain(value)?.parse().ok()
 }
