@@ -146,10 +146,12 @@ impl State {
         }
     }
 
-    /// The channel will never have it.
+    /// The channel will never have it, or will keep it.
     pub(super) fn failed(&mut self, failed: &Failed) {
-        if let Some(entry) = self.entry(failed.message_id) {
-            entry.mark = Mark::Failed;
+        match self.entry(failed.message_id) {
+            Some(entry) if failed.deleting => entry.deleted = false,
+            Some(entry) => entry.mark = Mark::Failed,
+            None => (),
         }
     }
 

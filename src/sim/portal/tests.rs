@@ -183,6 +183,19 @@ fn edits_deletions_and_marks_find_their_message() {
     twin.delete(id).unwrap();
     assert_eq!(heard.recv_timeout(LIMIT).unwrap().command(), "deleteMessage");
     assert!(heard.try_recv().is_err(), "one command for all external ids");
+    let failed = |code: &str| {
+        Value::list([Value::map([
+            ("code", Value::text(code)),
+            ("chatId", Value::Int(talk.id)),
+            ("messageId", Value::Int(id)),
+            ("messageConnector", Value::text("the chat is gone")),
+        ])])
+    };
+    post(&twin, push(KEY, "receivingError", &failed("CONNECTOR_ERROR_DELETE_MESSAGE")));
+    let entry = twin.talks()[0].entries[1].clone();
+    assert_eq!((entry.mark, entry.deleted), (Mark::Delivered, false), "it is still there");
+    post(&twin, push(KEY, "receivingError", &failed("CONNECTOR_NOT_SEND_MESSAGE_CHAT")));
+    assert_eq!(twin.talks()[0].entries[1].mark, Mark::Failed);
 }
 
 /// `portal-box-observed.md` §1 and §4, byte for byte where the portal's bytes are known.
