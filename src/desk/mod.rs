@@ -4,13 +4,15 @@
 pub mod codes;
 mod input;
 mod output;
-pub(crate) mod values;
+mod received;
+mod values;
 mod wire;
 
 use std::fmt;
 
 pub use input::{Delivered, Failed, Handler, Input, Unsigned, refusal};
 pub use output::{Client, Deletion, Edit, File, MessageRef, Outgoing, Output, WayBack};
+pub use received::{Customer, Kind, Received};
 
 /// Why the server did not do what the portal asked.
 #[derive(Clone, Debug, PartialEq, Eq)]

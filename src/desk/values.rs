@@ -3,7 +3,7 @@
 use crate::portals::boxed::php::Value;
 
 /// A scalar as text; the stub for an empty value is one (`portal-box.md` §2.3).
-pub(crate) fn plain(value: &Value) -> Option<String> {
+pub(super) fn plain(value: &Value) -> Option<String> {
     match value {
         Value::Str(text) if text == "#EMPTY#" => Some(String::new()),
         Value::Str(text) => Some(text.clone()),
@@ -13,6 +13,6 @@ pub(crate) fn plain(value: &Value) -> Option<String> {
 }
 
 /// A whole number, also as text.
-pub(crate) fn number(value: &Value) -> Option<i64> {
+pub(super) fn number(value: &Value) -> Option<i64> {
     plain(value)?.parse().ok()
 }

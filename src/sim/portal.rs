@@ -22,7 +22,8 @@ use super::host::{self, Ask, Dice, Tell};
 use super::{Faults, Watched};
 use crate::clock::Clock;
 use crate::desk::{
-    CallError, Client, Deletion, Delivered, Edit, Failed, File, Input, MessageRef, Outgoing, Unsigned, codes, refusal,
+    CallError, Client, Deletion, Delivered, Edit, Failed, File, Input, MessageRef, Outgoing, Received, Unsigned, codes,
+    refusal,
 };
 use crate::net::Net;
 use crate::portals::boxed::php::Value;
@@ -235,7 +236,8 @@ impl PortalTwin {
             self.confirm(push);
         }
         let (now, major) = (self.0.clock.now(), self.major());
-        self.0.state.change(|state| push.data.items().for_each(|item| state.take(push, item, now, major)));
+        let received = Received::all(push);
+        self.0.state.change(|state| received.into_iter().for_each(|one| state.take(push, one, now, major)));
         if no_confirm { Err("NOT_CONFIRMED_ON_DEMAND") } else { Ok(json!([])) }
     }
 

@@ -4,7 +4,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::form::Form;
+use super::form::{Form, md5_hex};
 use super::php::{self, Value};
 use super::{key_md5, licence_id};
 use crate::secret::Secret;
@@ -95,6 +95,11 @@ pub struct Push {
     pub signed: bool,
     /// The list.
     pub data: Value,
+}
+
+/// What a portal compares a customer's data by: the md5 of the serialized array (`portal-box.md` §4.5).
+pub fn fingerprint(user: &Value) -> String {
+    md5_hex(php::encode(user).as_bytes())
 }
 
 /// Replaces every empty value, at any depth, by the text that stands for it (`portal-box.md` §2.3).

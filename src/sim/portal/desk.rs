@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::clock::UnixMillis;
-use crate::desk::values::plain;
-use crate::desk::{Delivered, Failed, WayBack};
-use crate::portals::boxed::php::Value;
+use crate::desk::{Delivered, Failed, Kind, Received, WayBack};
 use crate::portals::boxed::portal_side::Push;
 use crate::sim::Faults;
 
@@ -93,46 +91,36 @@ pub(super) struct State {
 }
 
 impl State {
-    /// One message of a packet, taken as the module of that version takes it: what it can't use is dropped without a word.
-    pub(super) fn take(&mut self, push: &Push, item: &Value, at: UnixMillis, major: u32) {
-        let read = |outer: &str, inner: &str| item.get(outer).and_then(|value| value.get(inner)).and_then(plain);
-        let (Some(chat), Some(user)) = (read("chat", "id"), read("user", "id")) else { return };
-        let external = read("message", "id").unwrap_or_default();
-        let text = read("message", "text").unwrap_or_default();
-        let files = files(item);
-        let kind = item.get("type_message").and_then(plain).unwrap_or_else(|| "message".to_owned());
-        if kind != "message_del" && text.is_empty() && files.is_empty() {
-            return;
-        }
-        let names = [read("user", "name"), read("user", "last_name")];
-        let name = names.into_iter().flatten().filter(|name| !name.is_empty()).collect::<Vec<_>>().join(" ");
+    /// One message of a packet.
+    pub(super) fn take(&mut self, push: &Push, received: Received, at: UnixMillis, major: u32) {
         self.next += 1;
         let id = self.next;
-        let talk = self.talk(push, &chat, &user, if name.is_empty() { "Guest" } else { &name });
-        if let (Some(recipient), Some(service_url)) = (item.get("recipient"), item.get("service_url").and_then(plain)) {
-            talk.way_back = Some(WayBack { recipient: recipient.clone(), service_url });
+        let talk = self.talk(push, &received);
+        if received.way_back.is_some() {
+            talk.way_back = received.way_back;
         }
-        let known = talk.entries.iter_mut().find(|entry| !entry.by_operator && entry.external.contains(&external));
+        let is_it = |entry: &&mut Entry| !entry.by_operator && entry.external.contains(&received.message);
+        let known = talk.entries.iter_mut().find(is_it);
         // Up to version 20 a customer's edits and deletions in a group are overlooked.
-        if kind != "message" && major < 21 && GROUPS.contains(&push.connector.as_str()) {
+        if received.kind != Kind::Message && major < 21 && GROUPS.contains(&push.connector.as_str()) {
             return;
         }
-        match (kind.as_str(), known) {
-            ("message_update", Some(entry)) => (entry.text, entry.edited) = (text, true),
-            ("message_del", Some(entry)) => entry.deleted = true,
+        match (received.kind, known) {
+            (Kind::Update, Some(entry)) => (entry.text, entry.edited) = (received.text, true),
+            (Kind::Delete, Some(entry)) => entry.deleted = true,
             // Nothing tells a repeat from a new message there: it shows twice.
-            ("message", _) => talk.entries.push(Entry {
+            (Kind::Message, _) => talk.entries.push(Entry {
                 id,
                 at,
                 by_operator: false,
-                text,
-                files,
-                external: vec![external],
+                text: received.text,
+                files: received.files,
+                external: vec![received.message],
                 mark: Mark::Delivered,
                 edited: false,
                 deleted: false,
             }),
-            _ => (),
+            (Kind::Update | Kind::Delete, None) | (Kind::Post | Kind::PostUpdate, _) => (),
         }
     }
 
@@ -186,11 +174,12 @@ impl State {
     }
 
     /// The conversation of a push, made when it is new.
-    fn talk(&mut self, push: &Push, chat: &str, user: &str, name: &str) -> &mut Talk {
+    fn talk(&mut self, push: &Push, received: &Received) -> &mut Talk {
+        let (chat, user) = (&received.chat, &received.user.id);
         let group = GROUPS.contains(&push.connector.as_str());
         let same = |talk: &Talk| {
-            let place = talk.connector == push.connector && talk.line == push.line && talk.chat == chat;
-            place && (group || talk.user == user)
+            let place = talk.connector == push.connector && talk.line == push.line && talk.chat == *chat;
+            place && (group || talk.user == *user)
         };
         let at = self.talks.iter().position(same);
         let at = at.unwrap_or_else(|| {
@@ -199,9 +188,9 @@ impl State {
                 id: self.next,
                 connector: push.connector.clone(),
                 line: push.line.clone(),
-                chat: chat.to_owned(),
-                user: user.to_owned(),
-                name: name.to_owned(),
+                chat: chat.clone(),
+                user: user.clone(),
+                name: received.user.full_name(),
                 entries: Vec::new(),
                 way_back: None,
             });
@@ -209,15 +198,4 @@ impl State {
         });
         self.talks.get_mut(at).expect("found or pushed just now")
     }
-}
-
-/// Names and addresses of a message's files.
-fn files(item: &Value) -> Vec<(String, String)> {
-    let files = item.get("message").and_then(|message| message.get("files"));
-    let files = files.into_iter().flat_map(Value::items);
-    let named = files.filter_map(|file| {
-        let url = file.get("url").and_then(plain)?;
-        Some((file.get("name").and_then(plain).unwrap_or_else(|| "file".to_owned()), url))
-    });
-    named.collect()
 }
