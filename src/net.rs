@@ -17,7 +17,6 @@ use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::DefaultConnector;
 
 use self::resolve::{Checked, ForbiddenAddress};
-
 use crate::clock::Clock;
 
 pub use self::resolve::is_public;

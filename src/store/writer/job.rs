@@ -46,7 +46,8 @@ pub(super) enum Applied {
     Skipped,
 }
 
-/// A command whose caller waits for it, and tells its own caller when it fails. Applied once.
+/// A command whose caller waits for it, and tells its own caller when it fails. Once its group is decided, it is not
+/// applied again.
 pub(super) struct Task<T, F, D> {
     work: F,
     result: Option<rusqlite::Result<T>>,
