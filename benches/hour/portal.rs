@@ -109,20 +109,26 @@ impl Portal {
         Some(is_yes)
     }
 
-    /// Old portals confirm by a command before they answer.
+    /// Old portals confirm by a command before they answer. Once begun it goes on even if the post is cut off: the server
+    /// may have heard it, and then it must not be overlooked here.
     async fn confirm(&self, packet: &Packet) {
         let Some(server) = self.shared.server.get().filter(|_| self.index == OLD && !packet.names.is_empty()) else {
             return;
         };
         let identity = &self.shared.identities.get().unwrap()[self.index];
         let command = house::confirmation(identity, &packet.line, &packet.names);
-        let told = wires::ask(*server, &command, Duration::from_secs(3)).await;
-        let is_taken = told.is_some_and(|(status, body)| status == 200 && wires::says_ok(&body));
-        if is_taken {
-            // It counts as a yes, whatever becomes of the answer.
-            self.shared.ledger.answered(Direction::In, &packet.messages, true);
-        }
-        self.shared.confirmed[usize::from(!is_taken)].fetch_add(1, Ordering::Relaxed);
+        let (server, shared, messages) = (*server, Arc::clone(&self.shared), packet.messages.clone());
+        let told = tokio::spawn(async move {
+            let told = wires::ask(server, &command, Duration::from_secs(3)).await;
+            let is_taken = told.is_some_and(|(status, body)| status == 200 && wires::says_ok(&body));
+            if is_taken {
+                // It counts as a yes, whatever becomes of the answer.
+                shared.ledger.answered(Direction::In, &messages, true);
+            }
+            shared.confirmed[usize::from(!is_taken)].fetch_add(1, Ordering::Relaxed);
+        });
+        // It ends early only with the runtime.
+        let _ = told.await;
     }
 
     /// Reads a post as a portal does.
