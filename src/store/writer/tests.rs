@@ -53,6 +53,28 @@ fn one_callers_error_spoils_nobody_else() {
     assert_eq!(counters::all(&db).unwrap()[0].value, 2, "the failed command counted nothing");
 }
 
+/// Promise 1: what stood in a group before the one that failed is undone with it, and must be applied again.
+#[test]
+fn what_a_neighbours_error_undid_is_done_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let blocker = store.writing().unwrap();
+    blocker.execute_batch("begin immediate").unwrap();
+    let (writer, thread) = start(&store);
+    let (told, heard) = crossbeam_channel::unbounded();
+    let kept = ["a", "b", "c", "c"].map(|name| {
+        let told = told.clone();
+        writer.write_then(WAIT, put(name), move |result| told.send(result.is_ok()).unwrap())
+    });
+    blocker.execute_batch("commit").unwrap();
+    thread.stop();
+    drop(kept);
+    assert_eq!(heard.try_iter().collect::<Vec<_>>(), [true, true, true, false]);
+    let db = store.reading().unwrap();
+    let names: String = db.query_row("select group_concat(name) from shelf", [], |row| row.get(0)).unwrap();
+    assert_eq!((names.as_str(), counters::all(&db).unwrap()[0].value), ("a,b,c", 3));
+}
+
 #[test]
 fn a_caller_that_gave_up_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
