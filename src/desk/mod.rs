@@ -36,6 +36,7 @@ mod input;
 mod output;
 mod received;
 mod values;
+pub(crate) mod watched;
 mod wire;
 
 use std::fmt;

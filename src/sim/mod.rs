@@ -7,8 +7,9 @@ pub mod bot_framework;
 mod host;
 pub mod portal;
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use crate::desk::watched::Watched;
 
 /// How long a page's question for news is held.
 const NEWS_WAIT: Duration = Duration::from_secs(25);
@@ -44,47 +45,5 @@ impl Faults {
     fn shown(&self) -> serde_json::Value {
         serde_json::json!({"down": self.down, "no_confirm": self.no_confirm, "fail_rate": self.fail_rate,
             "slow": u64::try_from(self.slow.as_millis()).unwrap_or(u64::MAX)})
-    }
-}
-
-/// A state with a version that grows with each change; readers wait for the next one.
-#[derive(Debug, Default)]
-struct Watched<T> {
-    state: Mutex<(u64, T)>,
-    changed: Condvar,
-}
-
-impl<T> Watched<T> {
-    fn new(state: T) -> Self {
-        Self { state: Mutex::new((1, state)), changed: Condvar::new() }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, (u64, T)> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Looks at the state.
-    fn read<R>(&self, look: impl FnOnce(&T) -> R) -> R {
-        look(&self.lock().1)
-    }
-
-    /// Changes the state and wakes those who wait.
-    fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
-        let mut guard = self.lock();
-        let result = change(&mut guard.1);
-        guard.0 += 1;
-        drop(guard);
-        self.changed.notify_all();
-        result
-    }
-
-    /// Waits for a version above `after`, at most for `limit`, and looks.
-    fn news<R>(&self, after: u64, limit: Duration, look: impl FnOnce(u64, &T) -> R) -> R {
-        let guard = self.lock();
-        let (guard, _) = self
-            .changed
-            .wait_timeout_while(guard, limit, |(version, _)| *version <= after)
-            .unwrap_or_else(PoisonError::into_inner);
-        look(guard.0, &guard.1)
     }
 }
