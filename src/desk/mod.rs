@@ -32,6 +32,7 @@
 //! ```
 
 pub mod codes;
+mod hours;
 mod input;
 mod output;
 mod received;
@@ -40,6 +41,7 @@ mod wire;
 
 use std::fmt;
 
+pub use hours::{BadHours, Hours};
 pub use input::{Delivered, Failed, Handler, Input, Unsigned, refusal};
 pub use output::{Client, Deletion, Edit, File, MessageRef, Outgoing, Output, WayBack};
 pub use received::{Customer, Kind, Received};
