@@ -32,6 +32,7 @@
 //! ```
 
 pub mod codes;
+pub mod distribution;
 mod hours;
 mod input;
 mod output;
