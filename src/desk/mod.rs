@@ -32,6 +32,8 @@
 //! ```
 
 pub mod codes;
+pub mod distribution;
+mod hours;
 mod input;
 mod output;
 mod received;
@@ -41,6 +43,7 @@ mod wire;
 
 use std::fmt;
 
+pub use hours::{BadHours, Hours};
 pub use input::{Delivered, Failed, Handler, Input, Unsigned, refusal};
 pub use output::{Client, Deletion, Edit, File, MessageRef, Outgoing, Output, WayBack};
 pub use received::{Customer, Kind, Received};

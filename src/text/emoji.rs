@@ -78,7 +78,7 @@ pub(super) fn by_shortname(name: &str) -> Option<&'static str> {
             .get(name)
             .copied()
             .or_else(|| emojis::get_by_shortcode(name).map(Emoji::as_str))
-            .or_else(|| flag(name.strip_prefix("flag_")?))
+            .or_else(|| flag(name.strip_prefix("flag_").unwrap_or(name)))
     };
     plain(&name).or_else(|| {
         let (base, tone) = name.rsplit_once("_tone")?;
@@ -209,6 +209,11 @@ mod tests {
             ("+1", Some("👍")),
             ("thumbsup_tone3", Some("👍🏽")),
             ("flag_ru", Some("🇷🇺")),
+            ("ua", Some("🇺🇦")),
+            ("om", Some("🇴🇲")),
+            ("cl", Some("🆑")),
+            ("flag_cl", Some("🇨🇱")),
+            ("city_sunset", Some("🌇")),
             ("fingers_crossed_tone1", Some("🤞🏻")),
             ("family_mwg", Some("👨‍👩‍👧")),
             ("beetle", Some("🐞")),

@@ -121,7 +121,7 @@ pub(super) const OWN_NAMES: &[(&str, &str)] = &[
     ("26c8", "thunder_cloud_rain"), ("26d1", "helmet_with_cross"), ("26f1", "beach_umbrella"), ("26f9", "basketball_player"),
     ("2763", "heart_exclamation"), ("1f324", "white_sun_small_cloud"), ("1f325", "white_sun_cloud"), ("1f326", "white_sun_rain_cloud"),
     ("1f5b1", "mouse_three_button"), ("1f917", "hugging"), ("1f644", "rolling_eyes"), ("1f3cf", "cricket"),
-    ("1f3d2", "hockey"), ("1f95b", "milk"), ("1f95d", "kiwi"),
+    ("1f3d2", "hockey"), ("1f95b", "milk"), ("1f95d", "kiwi"), ("1f535", "blue_circle"),
 ];
 
 /// Emoji whose other GitHub name is the one that old portals know.
@@ -131,7 +131,7 @@ pub(super) const OTHER_NAMES: &[(&str, &str)] = &[
     ("🔪", "knife"), ("🚗", "red_car"), ("⛵", "sailboat"), ("🌔", "waxing_gibbous_moon"), ("☎", "telephone"), ("📝", "pencil"),
 ];
 
-/// More aliases of the portal's set, seen in its titles: short name and emoji.
+/// More aliases of the portal's set: short name and emoji.
 #[rustfmt::skip]
 pub(super) const ALIASES: &[(&str, &str)] = &[
     ("slight_smile", "🙂"), ("slight_frown", "🙁"), ("smiley", "😃"), ("sunglasses", "😎"), ("open_mouth", "😮"), ("wink", "😉"),
@@ -156,6 +156,45 @@ pub(super) const ALIASES: &[(&str, &str)] = &[
     ("mortar_board", "🎓"), ("handshake", "🤝"), ("v", "✌"), ("bow", "🙇"), ("bug", "🐛"), ("fallen_leaf", "🍂"),
     ("fireworks", "🎆"), ("dizzy_face", "😵"), ("middle_finger", "🖕"), ("ghost", "👻"), ("skull", "💀"), ("scream", "😱"),
     ("kiss", "💋"),
+    ("rolling_on_the_floor_laughing", "🤣"), ("hugging_face", "🤗"), ("thinking_face", "🤔"),
+    ("face_with_rolling_eyes", "🙄"), ("drool", "🤤"), ("upside_down", "🙃"), ("money_mouth", "🤑"),
+    ("white_frowning_face", "☹"), ("face_with_cowboy_hat", "🤠"), ("clown", "🤡"), ("liar", "🤥"),
+    ("thermometer_face", "🤒"), ("head_bandage", "🤕"), ("sick", "🤢"), ("sneeze", "🤧"), ("skeleton", "💀"),
+    ("skull_crossbones", "☠"), ("robot_face", "🤖"), ("poo", "💩"), ("grandma", "👵"), ("sleuth_or_spy", "🕵"),
+    ("mother_christmas", "🤶"), ("expecting_woman", "🤰"), ("male_dancer", "🕺"),
+    ("man_in_business_suit_levitating", "🕴"), ("speaking_head_in_silhouette", "🗣"), ("fencing", "🤺"),
+    ("person_with_ball", "⛹"), ("weight_lifter", "🏋"), ("race_car", "🏎"), ("racing_motorcycle", "🏍"),
+    ("person_doing_cartwheel", "🤸"), ("wrestlers", "🤼"), ("juggler", "🤹"), ("couplekiss_mm", "👨‍❤️‍💋‍👨"),
+    ("couplekiss_ww", "👩‍❤️‍💋‍👩"), ("couple_with_heart_mm", "👨‍❤️‍👨"), ("couple_with_heart_ww", "👩‍❤️‍👩"),
+    ("reversed_hand_with_middle_finger_extended", "🖕"), ("hand_with_index_and_middle_finger_crossed", "🤞"),
+    ("raised_hand_with_part_between_middle_and_ring_fingers", "🖖"), ("sign_of_the_horns", "🤘"), ("hand_splayed", "🖐"),
+    ("thumbup", "👍"), ("thumbdown", "👎"), ("left_fist", "🤛"), ("right_fist", "🤜"), ("back_of_hand", "🤚"),
+    ("shaking_hands", "🤝"), ("heavy_heart_exclamation_mark_ornament", "❣"), ("speech_left", "🗨"),
+    ("anger_right", "🗯"), ("helmet_with_white_cross", "⛑"), ("fox", "🦊"), ("lion_face", "🦁"), ("unicorn_face", "🦄"),
+    ("rhino", "🦏"), ("dove_of_peace", "🕊"), ("wilted_rose", "🥀"), ("kiwifruit", "🥝"), ("shelled_peanut", "🥜"),
+    ("french_bread", "🥖"), ("cheese_wedge", "🧀"), ("hot_dog", "🌭"), ("stuffed_pita", "🥙"), ("paella", "🥘"),
+    ("salad", "🥗"), ("pudding", "🍮"), ("flan", "🍮"), ("glass_of_milk", "🥛"), ("bottle_with_popping_cork", "🍾"),
+    ("clinking_glass", "🥂"), ("whisky", "🥃"), ("fork_and_knife_with_plate", "🍽"), ("map", "🗺"),
+    ("snow_capped_mountain", "🏔"), ("beach_with_umbrella", "🏖"), ("park", "🏞"), ("construction_site", "🏗"),
+    ("house_buildings", "🏘"), ("derelict_house_building", "🏚"), ("frame_with_picture", "🖼"), ("motorbike", "🛵"),
+    ("railroad_track", "🛤"), ("kayak", "🛶"), ("cruise_ship", "🛳"), ("airplane_small", "🛩"), ("bellhop", "🛎"),
+    ("couch", "🛋"), ("timer", "⏲"), ("mantlepiece_clock", "🕰"), ("thunder_cloud_and_rain", "⛈"),
+    ("white_sun_with_small_cloud", "🌤"), ("white_sun_behind_cloud", "🌥"), ("white_sun_behind_cloud_with_rain", "🌦"),
+    ("cloud_snow", "🌨"), ("cloud_lightning", "🌩"), ("cloud_with_tornado", "🌪"), ("umbrella_on_ground", "⛱"),
+    ("flame", "🔥"), ("admission_tickets", "🎟"), ("sports_medal", "🏅"), ("first_place_medal", "🥇"),
+    ("second_place_medal", "🥈"), ("third_place_medal", "🥉"), ("cricket_bat_ball", "🏏"), ("table_tennis", "🏓"),
+    ("boxing_gloves", "🥊"), ("karate_uniform", "🥋"), ("goal", "🥅"), ("microphone2", "🎙"),
+    ("drum_with_drumsticks", "🥁"), ("desktop", "🖥"), ("three_button_mouse", "🖱"), ("projector", "📽"),
+    ("rolled_up_newspaper", "🗞"), ("ballot_box_with_ballot", "🗳"), ("lower_left_fountain_pen", "🖋"),
+    ("lower_left_ballpoint_pen", "🖊"), ("lower_left_paintbrush", "🖌"), ("lower_left_crayon", "🖍"), ("dividers", "🗂"),
+    ("spiral_note_pad", "🗒"), ("spiral_calendar_pad", "🗓"), ("linked_paperclips", "🖇"), ("card_box", "🗃"),
+    ("key2", "🗝"), ("hammer_pick", "⚒"), ("tools", "🛠"), ("dagger_knife", "🗡"), ("archery", "🏹"), ("urn", "⚱"),
+    ("oil", "🛢"), ("shopping_trolley", "🛒"), ("radioactive_sign", "☢"), ("biohazard_sign", "☣"),
+    ("worship_symbol", "🛐"), ("atom", "⚛"), ("cross", "✝"), ("peace", "☮"), ("next_track", "⏭"),
+    ("previous_track", "⏮"), ("double_vertical_bar", "⏸"), ("eject_symbol", "⏏"), ("keycap_asterisk", "*️⃣"),
+    ("waving_black_flag", "🏴"), ("waving_white_flag", "🏳"), ("gay_pride_flag", "🏳️‍🌈"), ("congo", "🇨🇩"),
+    ("saudiarabia", "🇸🇦"), ("saudi", "🇸🇦"), ("tuxedo", "🤵"), ("hand_with_index_and_middle_fingers_crossed", "🤞"),
+    ("city_sunset", "🌇"), ("om", "🇴🇲"),
 ];
 
 /// Slack names that mean something else at GitHub, or nothing.
@@ -164,4 +203,14 @@ pub(super) const SLACK_NAMES: &[(&str, &str)] = &[
     ("email", "✉️"), ("satellite", "🛰️"), ("umbrella", "☂️"), ("snowman", "☃️"), ("ok_woman", "🙆‍♀️"),
     ("guardsman", "💂‍♂️"), ("man_with_turban", "👳‍♂️"), ("bride_with_veil", "👰‍♀️"), ("simple_smile", "🙂"), ("the_horns", "🤘"),
     ("hand_splayed", "🖐️"), ("female-doctor", "👩‍⚕️"), ("male-doctor", "👨‍⚕️"),
+];
+
+/// The commonest ASCII smileys that portals before 20 turn into emoji, of 126.
+#[rustfmt::skip]
+pub(super) const SMILEYS: &[(&str, &str)] = &[
+    (":)", "🙂"), (":-)", "🙂"), ("=)", "🙂"), (":D", "😃"), (":-D", "😃"), ("=D", "😃"), (";)", "😉"), (";-)", "😉"),
+    (":(", "😞"), (":-(", "😞"), ("=(", "😞"), (":'(", "😢"), (":'-(", "😢"), (":')", "😂"), (":P", "😛"), (":-P", "😛"),
+    (":p", "😛"), (":-p", "😛"), (":*", "😘"), (":-*", "😘"), (":O", "😮"), (":o", "😮"), (":-O", "😮"), (":-o", "😮"),
+    (":/", "😕"), (":-/", "😕"), (":$", "😳"), (">:(", "😠"), ("O:)", "😇"), ("8)", "😎"), ("8-)", "😎"), ("B)", "😎"),
+    ("<3", "❤️"), ("</3", "💔"),
 ];

@@ -25,7 +25,7 @@ pub use mention::{Mention, Recipient};
 pub use normal::date_time;
 pub use print::Print;
 pub use safe::{clean_html_value, clean_name, file_name, neutralise, safe_link};
-pub use shortnames::to_shortnames;
+pub use shortnames::{from_shortnames, smileys, to_shortnames};
 pub use split::print_parts;
 
 /// How a channel writes text to us.
