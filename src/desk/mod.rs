@@ -33,6 +33,7 @@
 
 pub mod codes;
 pub mod distribution;
+pub mod fetch;
 mod hours;
 mod input;
 mod output;
@@ -43,6 +44,7 @@ mod wire;
 
 use std::fmt;
 
+pub use fetch::FileLink;
 pub use hours::{BadHours, Hours};
 pub use input::{Delivered, Failed, Handler, Input, Unsigned, refusal};
 pub use output::{Client, Deletion, Edit, File, MessageRef, Outgoing, Output, WayBack};

@@ -1,8 +1,8 @@
 //! What customers write, as a portal takes it (`portal-box.md` §4.4, §4.5): what it would drop without a word is left out
 //! here too, names are split, attachments become text.
 
-use super::WayBack;
 use super::values::{number, plain};
+use super::{FileLink, WayBack};
 use crate::portals::boxed::php::Value;
 use crate::portals::boxed::portal_side::{Push, fingerprint};
 
@@ -49,8 +49,8 @@ pub struct Received {
     pub date: Option<i64>,
     /// BB-code, attachments with it.
     pub text: String,
-    /// Names and addresses of files to fetch.
-    pub files: Vec<(String, String)>,
+    /// Files to fetch ([`super::fetch`]).
+    pub files: Vec<FileLink>,
     /// For channels of the Bot Framework.
     pub way_back: Option<WayBack>,
 }
@@ -145,10 +145,15 @@ impl Received {
     }
 }
 
-fn file(file: &Value) -> Option<(String, String)> {
-    let url = file.get("url").and_then(plain).filter(|url| !url.is_empty())?;
-    let named = file.get("name").and_then(plain).filter(|name| !name.is_empty());
-    Some((named.unwrap_or_else(|| "file".to_owned()), url))
+fn file(file: &Value) -> Option<FileLink> {
+    let filled = |value: &Value, name: &str| value.get(name).and_then(plain).filter(|text| !text.is_empty());
+    let header = |header: &Value| Some((filled(header, "name")?, filled(header, "value").unwrap_or_default()));
+    Some(FileLink {
+        name: filled(file, "name"),
+        url: filled(file, "url")?,
+        kind: filled(file, "type"),
+        headers: file.get("headers").into_iter().flat_map(Value::items).filter_map(header).collect(),
+    })
 }
 
 /// How a messenger draws the border of a quote.
@@ -256,7 +261,8 @@ mod tests {
             assert_eq!((got.user.name.as_str(), got.user.last_name.as_str()), ("Ben", "Smith"));
             assert_eq!((got.chat.as_str(), got.message.as_str(), got.date), ("a:1", "m1", Some(1_500_000_000)));
             assert_eq!(got.text, "Hi\nEve +1\nShop https://yandex.ru/maps/?text=1.5%2C2%26x");
-            assert_eq!(got.files, [("a.png".to_owned(), "https://cdn.test/a".to_owned())]);
+            let [file] = got.files.as_slice() else { panic!("{:?}", got.files) };
+            assert_eq!((file.name.as_deref(), file.url.as_str()), (Some("a.png"), "https://cdn.test/a"));
             let back = got.way_back.unwrap();
             assert_eq!(
                 (back.recipient.get("id").and_then(plain), back.service_url.as_str()),
@@ -316,6 +322,40 @@ mod tests {
         }
         let deletion = element(vec![("message", nothing()), ("type_message", Value::text("message_del"))]);
         assert_eq!(Received::read(&deletion, "viber").unwrap().message, "m");
+    }
+
+    /// `portal-box.md` §4.4 `message.files[]`; what a file lacks comes as nothing or as the stub.
+    #[test]
+    fn files_come_with_what_opens_them() {
+        let pair = |name: &str, value: &str| Value::map([("name", Value::text(name)), ("value", Value::text(value))]);
+        let files = [
+            Value::map([
+                ("url", Value::text("https://cdn.test/a")),
+                ("name", Value::text("a.png")),
+                ("type", Value::text("image/png")),
+                (
+                    "headers",
+                    Value::list([pair("Authorization", "Bearer x"), pair("", "y"), pair("X-Empty", "#EMPTY#")]),
+                ),
+            ]),
+            Value::map([
+                ("url", Value::text("https://cdn.test/b")),
+                ("name", Value::text("#EMPTY#")),
+                ("headers", Value::text("#EMPTY#")),
+            ]),
+            Value::map([("name", Value::text("without an address"))]),
+        ];
+        let message = Value::map([("files", Value::list(files))]);
+        let got = Received::read(&element(vec![("message", message)]), "viber").unwrap().files;
+        let headers = [("Authorization", "Bearer x"), ("X-Empty", "")];
+        let opened = super::FileLink {
+            name: Some("a.png".into()),
+            url: "https://cdn.test/a".into(),
+            kind: Some("image/png".into()),
+            headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+        };
+        let bare = super::FileLink { name: None, url: "https://cdn.test/b".into(), kind: None, headers: vec![] };
+        assert_eq!(got, [opened, bare]);
     }
 
     #[test]

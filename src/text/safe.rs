@@ -181,7 +181,7 @@ pub fn file_name(name: Option<&str>, mime: Option<&str>) -> Option<String> {
     match (stem.is_empty(), extension) {
         (true, None) => None,
         (true, Some(extension)) => Some(format!("file.{extension}")),
-        (false, None) => Some(cut(stem, FILE_NAME_MAX_CHARS).trim_end().to_owned()),
+        (false, None) => Some(cut(stem, FILE_NAME_MAX_CHARS).trim_end_matches(['.', ' ']).to_owned()),
         (false, Some(extension)) => {
             let max = FILE_NAME_MAX_CHARS.saturating_sub(extension.len() + 1);
             Some(format!("{}.{extension}", cut(stem, max).trim_end()))

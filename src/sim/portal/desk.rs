@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::clock::UnixMillis;
-use crate::desk::{Delivered, Failed, Kind, Received, WayBack};
+use crate::desk::{Delivered, Failed, FileLink, Kind, Received, WayBack};
 use crate::portals::boxed::portal_side::Push;
 use crate::sim::Faults;
 
@@ -89,6 +89,11 @@ pub(super) struct State {
     pub pushes: u64,
 }
 
+/// Name and address, as the page shows a file.
+fn shown(file: FileLink) -> (String, String) {
+    (file.name.unwrap_or_else(|| "file".to_owned()), file.url)
+}
+
 impl State {
     /// One message of a packet.
     pub(super) fn take(&mut self, push: &Push, received: Received, at: UnixMillis, major: u32) {
@@ -113,7 +118,7 @@ impl State {
                 at,
                 by_operator: false,
                 text: received.text,
-                files: received.files,
+                files: received.files.into_iter().map(shown).collect(),
                 external: vec![received.message],
                 mark: Mark::Delivered,
                 edited: false,
