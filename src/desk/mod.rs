@@ -38,6 +38,7 @@ pub mod hook;
 mod hours;
 mod input;
 mod output;
+pub mod password;
 mod received;
 mod values;
 mod wire;
