@@ -34,9 +34,11 @@
 pub mod codes;
 pub mod distribution;
 pub mod fetch;
+pub mod hook;
 mod hours;
 mod input;
 mod output;
+pub mod password;
 mod received;
 mod values;
 pub(crate) mod watched;
@@ -45,6 +47,7 @@ mod wire;
 use std::fmt;
 
 pub use fetch::FileLink;
+pub use hook::{BadSecret, Hook, HookError};
 pub use hours::{BadHours, Hours};
 pub use input::{Delivered, Failed, Handler, Input, Unsigned, refusal};
 pub use output::{Client, Deletion, Edit, File, MessageRef, Outgoing, Output, WayBack};

@@ -57,6 +57,8 @@ mod disk;
 mod nginx;
 // A real PHP as the portal.
 mod php;
+// A real receiver of signed hooks, in Python.
+mod hooks;
 // Recorded activities of every channel, down to the portal's array.
 mod golden;
 // Files that only the bot's token opens, down to the portal's array.
