@@ -41,6 +41,13 @@ pub struct Limits {
     pub timeout: Duration,
 }
 
+impl Default for Limits {
+    /// 20 MiB, what channels take; a minute, as a portal has it.
+    fn default() -> Self {
+        Self { max_bytes: 20 * 1024 * 1024, timeout: Duration::from_mins(1) }
+    }
+}
+
 /// A file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetched {
@@ -133,6 +140,13 @@ fn may_be_sent(name: &str, value: &str) -> bool {
 
 /// Names of devices, which Windows opens instead of a file whatever extension they carry.
 const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
+
+impl FileLink {
+    /// What the file is called before it is fetched, as safe as [`Fetched::name`].
+    pub fn safe_name(&self) -> String {
+        safe_name(self, self.kind.as_deref())
+    }
+}
 
 /// From the name, else from the address, else `file`.
 fn safe_name(link: &FileLink, kind: Option<&str>) -> String {

@@ -37,6 +37,7 @@ pub mod fetch;
 pub mod hook;
 mod hours;
 mod input;
+pub mod office;
 mod output;
 pub mod password;
 mod received;

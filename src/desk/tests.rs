@@ -33,7 +33,7 @@ impl Heard {
     }
 
     /// The arguments as PHP would write them.
-    fn data(&self) -> String {
+    pub(crate) fn data(&self) -> String {
         use base64::Engine;
         let data = base64::engine::general_purpose::STANDARD.decode(self.form.get("DATA").unwrap()).unwrap();
         String::from_utf8(data).unwrap()

@@ -139,6 +139,7 @@ fn each_third_party_crate_has_one_home() {
                 "simulate",
                 "doctor",
                 "bench",
+                "desk",
             ],
         ),
         ("ureq", &["net"]),

@@ -1,0 +1,196 @@
+//! Customers' messages and operators': stored, confirmed, shown, marked.
+
+use super::*;
+
+#[test]
+fn a_repeat_is_confirmed_and_shown_once() {
+    for version in VERSIONS {
+        let mut scene = Scene::new(version);
+        scene.says(incoming("ann", "Hi"));
+        scene.says(incoming("ann", "Hi"));
+        assert_eq!(scene.talk().entries.len(), 1, "{version}");
+        let confirmed = if version == "20.0.75" { 2 } else { 0 };
+        assert_eq!(scene.confirmations, confirmed, "{version}");
+        scene.is_quiet();
+    }
+}
+
+/// Promise 1, at this end of the wire: no confirmation without a commit.
+#[test]
+fn what_can_not_be_stored_is_not_confirmed() {
+    for version in VERSIONS {
+        let mut scene = Scene::new(version);
+        scene.office.store.write(|tx| tx.execute_batch("alter table externals rename to broken")).unwrap();
+        let reply = scene.told("botframework.msteams", &Body::Message(Box::new(incoming("ann", "Hi"))));
+        assert_eq!(reply["ERROR"][0]["CODE"], "NOT_STORED", "{version}");
+        scene.is_quiet();
+        assert_eq!(
+            scene.office.store.read(|db| db.query_row("select count(*) from messages", [], |row| row.get(0))),
+            Ok(0)
+        );
+        scene.office.store.write(|tx| tx.execute_batch("alter table broken rename to externals")).unwrap();
+        scene.says(incoming("ann", "Hi"));
+        assert_eq!(scene.talk().entries.len(), 1, "{version}");
+    }
+}
+
+/// `portal-box.md` §4.5.
+#[test]
+fn a_customer_is_one_at_each_channel_and_written_anew_only_after_a_change() {
+    for version in VERSIONS {
+        let mut scene = Scene::new(version);
+        let changes = |scene: &Scene| {
+            let db = &scene.office.store;
+            db.read(|db| Ok(db.total_changes())).unwrap()
+        };
+        let customers = |scene: &Scene| {
+            let sql = "select name from customers order by id";
+            let read = |db: &rusqlite::Connection| {
+                db.prepare(sql)?.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()
+            };
+            scene.office.store.read(read).unwrap()
+        };
+        scene.writes("ann", "1");
+        let before = changes(&scene);
+        scene.writes("ann", "2");
+        let usual = changes(&scene) - before;
+        let before = changes(&scene);
+        let named = User { name: "Annie".into(), ..incoming("ann", "").user };
+        scene.says(Incoming { user: named, message_id: "x".into(), ..incoming("ann", "3") });
+        assert!(changes(&scene) - before > usual, "{version}: a new name is written");
+        assert_eq!(customers(&scene), ["Annie"], "{version}");
+        assert_eq!(scene.talk().name, "Annie", "{version}");
+        scene.says(Incoming { connector: "botframework.webchat".into(), ..incoming("ann", "Hi") });
+        assert_eq!(customers(&scene), ["Annie", "ann"], "{version}: the same id at another channel");
+    }
+}
+
+#[test]
+fn edits_and_deletions_find_their_message_by_its_external_id() {
+    for version in VERSIONS {
+        let mut scene = Scene::new(version);
+        scene.says(incoming("ann", "Hi"));
+        scene.says(Incoming { message_id: "m1".into(), ..incoming("ann", "Two") });
+        scene.says(Incoming { kind: IncomingKind::Update, ..incoming("ann", "Hello") });
+        scene.says(Incoming { kind: IncomingKind::Update, message_id: "unknown".into(), ..incoming("ann", "No") });
+        scene.says(Incoming { kind: IncomingKind::Delete, message_id: "m1".into(), ..incoming("ann", "") });
+        let entries = scene.talk().entries;
+        let shown: Vec<_> = entries.iter().map(|one| (one.text.as_str(), one.edited, one.deleted)).collect();
+        assert_eq!(shown, [("Hello", true, false), ("Two", false, true)], "{version}");
+    }
+}
+
+#[test]
+fn emoji_are_characters_whatever_the_version_sends() {
+    for version in ["17.0.14", "20.0.75", "23.100.0"] {
+        let mut scene = Scene::new(version);
+        scene.says(incoming("ann", "Hi 👋 at 10:30"));
+        assert_eq!(scene.talk().entries[0].text, "Hi 👋 at 10:30", "{version}");
+    }
+}
+
+/// `portal-box-observed.md` §7: kept per virtual connector and chat, in everything that goes back.
+#[test]
+fn the_way_back_of_a_chat_is_kept_for_that_chat() {
+    for version in VERSIONS {
+        let mut scene = Scene::new(version);
+        scene.office.add_operator("Eve Lee", None).unwrap();
+        let route = |number: u32| Route {
+            recipient_id: "28:bot".into(),
+            recipient_name: "Bot".into(),
+            service_url: format!("https://smba{number}.test/"),
+        };
+        scene.says(Incoming { route: Some(route(1)), ..incoming("ann", "Hi") });
+        scene.says(Incoming { route: Some(route(2)), message_id: "m1".into(), ..incoming("ann", "Hi again") });
+        scene.says(Incoming { message_id: "m2".into(), ..incoming("ann", "without one") });
+        let skype = "botframework.skype".to_owned();
+        scene.says(Incoming { connector: skype, ..incoming("ann", "The same chat id elsewhere") });
+        let talks = scene.office.talks().unwrap();
+        let id = scene.office.say(1, talks[0].id, "Yes", None).unwrap();
+        let back = r#"s:4:"from";a:2:{s:2:"id";s:6:"28:bot";s:4:"name";s:3:"Bot";}s:11:"service_url";s:19:"https://smba2.test/";"#;
+        assert!(scene.sent().contains(back), "{version}");
+        scene.office.say(1, talks[1].id, "Yes", None).unwrap();
+        assert!(!scene.sent().contains("service_url"), "{version}");
+        scene.delivered(id);
+        scene.office.edit(id, "No").unwrap();
+        let edit = scene.heard();
+        assert_eq!(edit.command(), "updateMessage");
+        assert!(edit.data().contains(back) && edit.data().contains("[b]Eve Lee:[/b][br]"), "{version}");
+        scene.office.delete(id).unwrap();
+        assert!(scene.heard().data().contains(back), "{version}");
+    }
+}
+
+#[test]
+fn marks_follow_a_message_and_a_failed_one_goes_again() {
+    for version in VERSIONS {
+        let mut scene = Scene::new(version);
+        let eve = scene.office.add_operator("Eve", None).unwrap();
+        scene.writes("ann", "Hi");
+        let talk = scene.talk().id;
+        let mark = |scene: &Scene| scene.talk().entries[1].mark.unwrap();
+        let id = scene.office.say(eve, talk, "Yes", None).unwrap();
+        assert_eq!((scene.command().as_str(), mark(&scene)), ("sendMessage", Mark::Sending), "{version}");
+        assert!(matches!(scene.office.edit(id, "No"), Err(OfficeError::NotThere(_))), "{version}: not before");
+        assert!(matches!(scene.office.send_again(id), Err(OfficeError::NotThere(_))), "{version}: not failed");
+        scene.delivered(id);
+        assert_eq!(mark(&scene), Mark::Delivered, "{version}");
+        let read = Notice::Read { im: None, chat: "a:ann".into(), ids: vec![format!("e{id}")], date: 2 };
+        scene.told("botframework.msteams", &Body::Notice(read));
+        assert_eq!(mark(&scene), Mark::Read, "{version}");
+        scene.clock.advance(Duration::from_hours(72));
+        scene.office.edit(id, "No").unwrap();
+        assert_eq!(scene.command(), "updateMessage");
+        scene.clock.advance(Duration::from_millis(1));
+        let late = scene.office.edit(id, "Perhaps").unwrap_err();
+        assert_eq!(late.to_string(), "a message can be changed for three days", "{version}");
+    }
+    let mut scene = Scene::new("23.100.0");
+    let eve = scene.office.add_operator("Eve", None).unwrap();
+    scene.writes("ann", "Hi");
+    let id = scene.office.say(eve, scene.talk().id, "Yes", None).unwrap();
+    scene.sent();
+    let (code, text) = ("forbidden".to_owned(), "the bot is blocked".to_owned());
+    let failed = Notice::Failed { im: im(id), chat: "a:ann".into(), deleting: false, code, text, customer: None };
+    scene.told("botframework.msteams", &Body::Notice(failed));
+    let entry = scene.talk().entries.remove(1);
+    assert_eq!((entry.mark, entry.why.as_deref()), (Some(Mark::Failed), Some("the bot is blocked")));
+    scene.office.send_again(id).unwrap();
+    assert!(scene.sent().contains("Yes"));
+    assert_eq!(scene.talk().entries[1].mark, Some(Mark::Sending));
+}
+
+#[test]
+fn a_server_that_is_away_is_said_on_the_message() {
+    let scene = Scene::with("23.100.0", out(), |options| options.server = "http://127.0.0.1:9".into());
+    let eve = scene.office.add_operator("Eve", None).unwrap();
+    let push = Push {
+        command: "receivingMessage".into(),
+        connector: "botframework.msteams".into(),
+        line: "7".into(),
+        signed: true,
+        data: push::content(&scene.portal(), &[Body::Message(Box::new(incoming("ann", "Hi")))]).1,
+    };
+    scene.office.take(&push, Confirm::AsVersion).unwrap();
+    let error = scene.office.say(eve, scene.talk().id, "Yes", None).unwrap_err();
+    assert!(matches!(error, OfficeError::Call(CallError::Unreachable(_))), "{error}");
+    let entry = scene.talk().entries.remove(1);
+    assert_eq!(entry.mark, Some(Mark::Failed));
+    assert!(entry.why.unwrap().contains("can't be reached"));
+}
+
+#[test]
+fn long_conversations_come_in_pages() {
+    let mut scene = Scene::new("23.100.0");
+    for number in 0..7 {
+        scene.writes("ann", &number.to_string());
+    }
+    let talk = scene.talk().id;
+    let texts = |entries: &[Entry]| entries.iter().map(|entry| entry.text.clone()).collect::<String>();
+    let (newest, older) = scene.office.entries(talk, i64::MAX, 3).unwrap();
+    assert_eq!((texts(&newest).as_str(), older), ("456", true));
+    let (before, older) = scene.office.entries(talk, newest[0].id, 3).unwrap();
+    assert_eq!((texts(&before).as_str(), older), ("123", true));
+    let (first, older) = scene.office.entries(talk, before[0].id, 3).unwrap();
+    assert_eq!((texts(&first).as_str(), older), ("0", false));
+}
