@@ -6,16 +6,31 @@ use super::{BotFrameworkTwin, CHANNELS, Heard, Proof, Refused, Said, State};
 use crate::sim::NEWS_WAIT;
 use crate::sim::host::{Ask, Tell};
 
+const HTML: &str = "text/html; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const SHEET: &str = "text/css; charset=utf-8";
+
+/// The page and its parts; most of them are the operator's desk's too.
+const ASSETS: &[(&str, &str, &[u8])] = &[
+    ("/", HTML, include_bytes!("../pages/customer.html")),
+    ("/customer.css", SHEET, include_bytes!("../pages/customer.css")),
+    ("/customer.js", SCRIPT, include_bytes!("../pages/customer.js")),
+    ("/base.css", SHEET, include_bytes!("../../desk/page/base.css")),
+    ("/common.js", SCRIPT, include_bytes!("../../desk/page/common.js")),
+    ("/emoji.js", SCRIPT, include_bytes!("../../desk/page/emoji.js")),
+    ("/emoji_table.js", SCRIPT, include_bytes!("../../desk/page/emoji_table.js")),
+    ("/glyphs.js", SCRIPT, include_bytes!("../../desk/page/glyphs.js")),
+    ("/writer.js", SCRIPT, include_bytes!("../../desk/page/writer.js")),
+];
+
+fn asset(path: &str) -> Option<Tell> {
+    ASSETS.iter().find(|(name, ..)| *name == path).map(|(_, kind, body)| Tell::page(kind, body))
+}
+
 impl BotFrameworkTwin {
     /// Answers what belongs to the page and to control; nothing for addresses of the protocol.
     pub(super) fn page(&self, ask: &Ask) -> Option<Tell> {
         Some(match (ask.method.as_str(), ask.path.as_str()) {
-            ("GET", "/") => Tell::page("text/html; charset=utf-8", include_bytes!("../pages/customer.html")),
-            ("GET", "/customer.js") => {
-                Tell::page("text/javascript; charset=utf-8", include_bytes!("../pages/customer.js"))
-            }
-            ("GET", "/common.js") => Tell::page("text/javascript; charset=utf-8", include_bytes!("../pages/common.js")),
-            ("GET", "/style.css") => Tell::page("text/css; charset=utf-8", include_bytes!("../pages/style.css")),
             ("GET", "/sim/state") => {
                 let after = ask.query("after").and_then(|text| text.parse().ok()).unwrap_or(0);
                 self.0.state.news(after, NEWS_WAIT, |version, state| Tell::json(200, &shown(version, state)))
@@ -24,6 +39,7 @@ impl BotFrameworkTwin {
             ("GET", "/sim/received") => {
                 Tell::json(200, &self.0.state.read(|state| state.heard.iter().map(received).collect()))
             }
+            ("GET", path) => return asset(path),
             ("POST", path) => return self.control(path, &ask.json()),
             _ => return None,
         })

@@ -1,5 +1,8 @@
 // A customer's chat of the Bot Framework's twin.
-'use strict';
+
+import { actions, ask, keep, linked, make, moment, outside, steady, withDays } from './common.js';
+import { glyph } from './glyphs.js';
+import { writer } from './writer.js';
 
 const at = (id) => document.getElementById(id);
 const NAMES = {
@@ -22,7 +25,7 @@ function inline(root, line) {
     last = found.index + found[0].length;
     const [whole, escaped, words, target, address] = found;
     if (escaped) top().append(escaped);
-    else if (target || address) top().append(make('a', { href: target || address, target: '_blank', rel: 'noreferrer noopener' }, words?.replace(/\\(.)/g, '$1') || target || address));
+    else if (target || address) top().append(outside(target || address, {}, words?.replace(/\\(.)/g, '$1') || target || address));
     else if (open.some((entry) => entry.mark === whole)) { while (open.pop().mark !== whole); }
     else { const element = make(names[whole]); top().append(element); open.push({ mark: whole, element }); }
   }
@@ -59,7 +62,7 @@ function rendered({ text, format }) {
     const end = part.match(/^<\/(b|strong|i|em|u|s|strike|a)>$/i)?.[1].toLowerCase();
     const href = part.match(/^<a\s[^>]*href="(https?:[^"]+)"/i)?.[1];
     if (start) push(start, make(names[start]));
-    else if (href) push('a', make('a', { href: decode(href), target: '_blank', rel: 'noreferrer noopener' }));
+    else if (href) push('a', outside(decode(href), {}));
     else if (end && open.some((entry) => entry.tag === end)) { while (open.pop().tag !== end); }
     else if (/^<br\s*\/?>$/i.test(part)) open.at(-1).element.append('\n');
     else open.at(-1).element.append(...(open.some((entry) => entry.tag === 'a') ? [decode(part)] : linked(decode(part))));
@@ -67,23 +70,27 @@ function rendered({ text, format }) {
   return root;
 }
 
-function bubble(message, tools, conversation) {
+/** A file is a link and never opened by itself. */
+const fileRow = (file) => outside(file.url, { class: 'file', title: file.url }, glyph('file'), make('span', {}, file.name));
+
+function bubble(message, conversation) {
   const own = !message.bot && !message.deleted && message.taken;
   const mark = message.failed ? ['Not sent', 'bad'] : message.taken ? ['✓ Sent', 'ok'] : ['Sending…', ''];
-  const remove = () => post('/sim/delete', { conversation, id: message.id });
+  const edit = () => tools.edit(message.id, message.text);
+  const remove = () => ask('/sim/delete', { conversation, id: message.id });
   const meta = make('div', { class: 'meta' },
-    own ? actions(() => tools.edit(message.id, message.text), remove) : null,
     message.edited && !message.deleted ? make('span', {}, 'edited') : null,
     moment(message.at),
     message.bot || message.deleted ? null : make('span', { class: mark[1] }, mark[0]));
   return make('article', { class: `bubble${message.bot ? '' : ' mine'}${message.deleted ? ' gone' : ''}`, 'data-id': message.id },
     message.deleted ? make('p', {}, 'Message deleted') : message.text ? rendered(message) : null,
-    ...(message.deleted ? [] : message.files.map(fileRow)), meta);
+    ...(message.deleted ? [] : message.files.map(fileRow)), meta,
+    own ? make('div', { class: 'actions' }, ...actions(edit, remove)) : null);
 }
 
 const tools = writer(at('write'), async (text, file, editing) => {
-  if (editing) return post('/sim/edit', { conversation: idOf(me), id: editing, text });
-  return post('/sim/say', { ...me, text, ...file });
+  if (editing) return ask('/sim/edit', { conversation: idOf(me), id: editing, text });
+  return ask('/sim/say', { ...me, text, ...file });
 });
 
 /** The last message in one line. */
@@ -98,28 +105,45 @@ function show() {
     at('channel').replaceChildren(...state.channels.map((id) => make('option', { value: id, selected: id === me.channel ? '' : null }, NAMES[id] || id)));
   }
   at('list').replaceChildren(...Object.entries(state.chats).map(([id, chat]) => make('button', {
-    type: 'button', 'aria-current': id === idOf(me), onclick: () => { me = { name: chat.name, channel: chat.channel }; at('app').dataset.open = 'true'; delete at('talk').dataset.fresh; tools.clear(); show(); },
+    type: 'button', 'aria-current': id === idOf(me), onclick: () => { me = { name: chat.name, channel: chat.channel }; at('app').dataset.open = 'true'; tools.clear(); show(); },
   }, make('span', { class: 'face', 'aria-hidden': 'true' }, [...chat.name][0]?.toUpperCase() || '?'), make('span', { class: 'who' }, chat.name),
   make('span', { class: 'small soft' }, NAMES[chat.channel] || chat.channel), make('span', { class: 'last' }, preview(chat.messages.at(-1))))));
   const chat = state.chats[idOf(me)];
   at('head').replaceChildren(
-    make('button', { class: 'back', type: 'button', 'aria-label': 'Back', onclick: () => { at('app').dataset.open = 'false'; } }, '←'),
+    make('button', { class: 'icon back', type: 'button', 'aria-label': 'Back', onclick: () => { at('app').dataset.open = 'false'; } }, glyph('back')),
     make('div', { class: 'grow' }, make('div', { class: 'name' }, 'ShopBot'), make('div', { class: 'small soft' }, `you are ${me.name}`)),
     make('span', { class: 'tag' }, NAMES[me.channel] || me.channel));
   if (!chat) {
+    delete at('talk').dataset.of;
     at('talk').replaceChildren(make('div', { class: 'empty' }, make('strong', {}, 'Say hello'), 'Your first message opens the conversation on the operator’s desk.'));
     return;
   }
-  fill(at('talk'), withDays(chat.messages, (message) => bubble(message, tools, idOf(me))));
+  const box = at('talk');
+  const fresh = box.dataset.of !== idOf(me);
+  if (fresh) box.replaceChildren();
+  box.dataset.of = idOf(me);
+  steady(box, () => keep(box, withDays(chat.messages, (message) => ({
+    key: `m${message.id}`, sign: JSON.stringify(message), build: () => bubble(message, idOf(me)),
+  }))));
+  if (fresh) box.scrollTop = box.scrollHeight;
 }
 
 at('form').addEventListener('submit', (event) => {
   event.preventDefault();
   me = { name: at('name').value.trim() || 'Guest', channel: at('channel').value || 'webchat' };
   at('app').dataset.open = 'true';
-  delete at('talk').dataset.fresh;
   show();
   at('write').querySelector('textarea').focus();
 });
 
-live((news) => { state = news; show(); }, (lost) => { document.title = lost ? 'Offline · Trunkline' : "Customer's chat · Trunkline"; });
+/** Shows the state now and after each change; the twin holds the question until there is news. */
+for (let version = 0; ;) {
+  try {
+    const news = await ask(`/sim/state?after=${version}`);
+    document.title = "Customer's chat · Trunkline";
+    if (news.version !== version) { version = news.version; state = news; show(); }
+  } catch {
+    document.title = 'Offline · Trunkline';
+    await new Promise((wake) => { setTimeout(wake, 1500); });
+  }
+}

@@ -1,0 +1,68 @@
+// The emoji of the picker: groups, and for each one the words that find it. Only a table.
+
+/** `[group, mark of the group, ['😀 words that find it', …]]` */
+export const GROUPS = [
+  ['Faces', '🙂', [
+    '🙂 smile slight', '😀 grinning happy smile', '😃 smile happy open', '😄 smile joy happy eyes', '😁 beaming grin teeth', '😆 laughing haha squint',
+    '😅 sweat nervous laugh phew', '🤣 rofl rolling laughing', '😂 tears joy laughing lol', '🙃 upside down silly',
+    '😉 wink', '😊 blush smile pleased warm', '😇 angel innocent halo', '🥰 love hearts adore', '😍 heart eyes love',
+    '🤩 star eyes wow excited', '😘 kiss', '😗 kissing', '😋 yum tasty tongue', '😛 tongue', '😜 wink tongue joke',
+    '🤪 zany crazy', '😎 cool sunglasses', '🤓 nerd glasses', '🧐 monocle inspect', '🤗 hug', '🤭 oops giggle hand mouth',
+    '🤫 quiet shush secret', '🤔 thinking hmm wonder', '🤨 doubt eyebrow', '😐 neutral', '😑 blank expressionless', '😶 silent speechless',
+    '😏 smirk', '😒 unamused', '🙄 eyes roll', '😬 grimace awkward', '😌 relieved calm', '😔 sad pensive', '😪 sleepy',
+    '😴 sleep asleep zzz', '😷 mask ill', '🤒 fever ill thermometer', '🤕 hurt bandage', '🤢 sick nausea', '🥵 hot heat', '🥶 cold freezing',
+    '🥴 dizzy woozy', '😵 dizzy', '🤯 mind blown shocked', '🥳 party celebrate birthday', '😕 confused', '😟 worried', '🙁 sad frown slight',
+    '☹️ sad frown', '😮 wow surprised open', '😲 astonished', '😳 flushed embarrassed', '🥺 please pleading', '😨 afraid fear',
+    '😰 anxious sweat', '😢 cry sad tear', '😭 crying sob', '😱 scream shock', '😣 struggle', '😞 disappointed sad', '😓 sweat tired',
+    '😩 weary', '😫 tired', '🥱 yawn bored', '😤 huff proud', '😡 angry mad', '😠 angry cross', '🤬 swear cursing', '😈 devil mischief',
+    '💀 skull dead', '💩 poo', '👻 ghost', '🤖 robot bot', '👽 alien',
+  ]],
+  ['People', '👋', [
+    '👋 wave hello hi bye', '🤚 back hand raised', '✋ stop hand high five', '👌 ok okay perfect', '🤏 small pinch little', '✌️ victory peace',
+    '🤞 fingers crossed luck hope', '🤟 love you', '🤘 rock', '🤙 call me', '👈 left point', '👉 right point', '👆 up point',
+    '👇 down point below', '☝️ one up point', '👍 thumbs up yes good like ok', '👎 thumbs down no bad dislike', '✊ fist', '👊 punch bump',
+    '👏 clap bravo applause', '🙌 hooray hands praise', '🤝 deal handshake agree', '🙏 please thanks pray', '✍️ write sign', '💪 strong muscle',
+    '👀 eyes look see', '🙋 raise hand me question', '🙅 no gesture', '🙆 ok gesture', '🤷 shrug dunno unknown', '🤦 facepalm', '🙇 bow sorry',
+    '💁 help info desk', '👩‍💻 developer laptop woman', '👨‍💻 developer laptop man', '🧑‍🔧 mechanic repair service', '👷 builder worker',
+    '🧑‍🍳 cook chef', '👮 police', '🕵️ detective search', '👶 baby', '👪 family', '🏃 run hurry', '🚶 walk', '🧘 calm yoga',
+  ]],
+  ['Hearts & signs', '❤️', [
+    '❤️ heart love red', '🧡 heart orange', '💛 heart yellow', '💚 heart green', '💙 heart blue', '💜 heart purple', '🖤 heart black',
+    '🤍 heart white', '💔 broken heart', '💕 hearts love', '💯 hundred perfect', '💥 boom bang', '💫 dizzy star', '💬 talk chat message',
+    '💭 thought', '✅ done check yes tick', '☑️ check box', '✔️ check tick', '❌ no cross wrong', '❎ cross', '➕ plus add', '➖ minus',
+    '❓ question', '❗ important exclamation', '‼️ very important', '⁉️ what', '⚠️ warning attention careful', '⛔ stop forbidden', '🚫 no forbidden',
+    '♻️ recycle', '🔄 refresh again repeat', '🔝 top', '🆕 new', '🆗 ok', '🆓 free', '🔴 red circle', '🟠 orange circle', '🟡 yellow circle',
+    '🟢 green circle', '🔵 blue circle', '⚪ white circle', '⚫ black circle', '⬆️ up arrow', '⬇️ down arrow', '⬅️ left arrow', '➡️ right arrow',
+    'ℹ️ information', '#️⃣ number hash', '1️⃣ one', '2️⃣ two', '3️⃣ three', '4️⃣ four', '5️⃣ five', '🏁 finish flag', '🚩 flag red',
+  ]],
+  ['Work & things', '💼', [
+    '💼 business work case', '📦 package parcel box delivery', '🚚 delivery truck lorry', '🛒 cart shop basket', '🛍️ bags shopping', '🎁 gift present',
+    '💳 card pay credit', '💰 money cash', '💶 euro money', '💵 dollar money', '🧾 receipt bill invoice', '🏷️ price tag label',
+    '📎 clip file attachment', '📁 folder', '📄 page document', '📝 note write memo', '📋 list clipboard', '📊 chart bars', '📈 chart up growth',
+    '📉 chart down', '📅 date calendar', '⏰ alarm clock time', '⏳ wait hourglass', '⌛ hourglass time', '🕐 clock hour', '📌 pin',
+    '📍 place location pin', '🔍 search find', '🔒 locked safe', '🔓 unlocked', '🔑 key password', '🔧 repair wrench', '🔨 hammer build', '🛠️ tools repair',
+    '⚙️ settings gear', '🧰 toolbox', '💡 idea light bulb', '🔋 battery', '🔌 plug power', '💻 laptop computer', '🖥️ screen desktop', '🖨️ printer print',
+    '📱 phone mobile', '☎️ telephone', '📞 call phone', '📧 e-mail email mail', '✉️ letter envelope', '📨 incoming mail', '📤 sent out tray',
+    '📷 camera photo', '🎥 film video', '🎧 headphones support', '🎤 microphone', '🔔 bell notice', '🔕 mute silent', '📢 announce loud',
+    '🗑️ bin trash', '✂️ scissors cut', '📚 books', '🎓 study graduate', '🏆 cup winner', '🥇 gold first medal', '🎯 target goal', '🧩 puzzle piece',
+  ]],
+  ['Places & travel', '🏠', [
+    '🏠 home house', '🏢 office building', '🏬 store shop', '🏥 hospital', '🏦 bank', '🏨 hotel', '🏭 factory', '🏫 school', '🚗 car', '🚕 taxi',
+    '🚌 bus', '🚆 train', '🚇 metro underground', '✈️ plane flight', '🚀 rocket fast launch', '🚲 bicycle bike', '🛵 scooter', '⛽ fuel petrol',
+    '🚦 traffic light', '🗺️ map', '🌍 world earth europe', '🌎 world earth america', '🏝️ island holiday', '⛰️ mountain', '🌅 sunrise morning', '🌃 night city',
+  ]],
+  ['Nature & food', '🌿', [
+    '☀️ sun sunny', '🌤️ sun cloud', '☁️ cloud', '🌧️ rain', '⛈️ storm', '❄️ snow cold', '🌈 rainbow', '🔥 fire hot lit', '💧 water drop', '⭐ star',
+    '🌟 star shining', '✨ sparkles new shiny', '⚡ lightning fast power', '🌙 moon night', '🌸 blossom flower', '🌹 rose', '🌻 sunflower', '💐 flowers bouquet',
+    '🌱 plant sprout', '🌿 herb leaf', '🍀 clover luck', '🍂 autumn leaves', '🌲 tree', '🐶 dog', '🐱 cat', '🐭 mouse', '🐰 rabbit', '🦊 fox', '🐻 bear',
+    '🐼 panda', '🦁 lion', '🐸 frog', '🐵 monkey', '🐧 penguin', '🐝 bee', '🦋 butterfly', '🐢 turtle', '🐟 fish', '🍎 apple', '🍌 banana', '🍓 strawberry',
+    '🍋 lemon', '🍕 pizza', '🍔 burger', '🍟 fries chips', '🥗 salad', '🍣 sushi', '🍰 cake slice', '🎂 birthday cake', '🍪 biscuit cookie', '🍫 chocolate',
+    '🍦 ice cream', '☕ coffee', '🍵 tea', '🍺 beer', '🥂 cheers toast', '🍷 wine',
+  ]],
+  ['Fun', '🎉', [
+    '🎉 party celebrate congratulations tada', '🎊 confetti', '🎈 balloon', '🎄 christmas tree', '🎃 halloween pumpkin', '🎆 fireworks', '⚽ football',
+    '🏀 basketball', '🎾 tennis', '🏓 table tennis', '🎮 game controller', '🎲 dice', '🎵 music note', '🎸 guitar', '🎬 film movie', '🎨 art paint',
+    '🏳️ white flag', '🏴 black flag', '🇬🇧 britain uk flag', '🇩🇪 germany flag', '🇫🇷 france flag', '🇪🇸 spain flag', '🇮🇹 italy flag', '🇵🇱 poland flag',
+    '🇺🇦 ukraine flag', '🇷🇺 russia flag', '🇰🇿 kazakhstan flag', '🇺🇸 america usa flag', '🇧🇷 brazil flag', '🇨🇳 china flag', '🇮🇳 india flag', '🇯🇵 japan flag',
+  ]],
+];
