@@ -76,4 +76,6 @@ impl fmt::Display for CallError {
 impl std::error::Error for CallError {}
 
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
 pub(crate) mod tests;
