@@ -1,35 +1,9 @@
 //! The portal's side: what a backend needs that speaks to a connector server as a boxed portal does. The twin of a portal
 //! is built on it; the server never calls it, and it knows nothing of the server but the wire.
 //!
-//! A backend that answers every message, whatever serves its HTTP:
-//!
-//! ```
-//! use std::sync::Arc;
-//!
-//! use serde_json::json;
-//! use trunkline::clock::{Clock, SystemClock};
-//! use trunkline::desk::{Client, Input, MessageRef, Outgoing, Received, Unsigned};
-//! use trunkline::net::Out;
-//! use trunkline::portals::boxed::portal_side::{Identity, Push};
-//!
-//! let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-//! let net = Arc::new(Out::new(&clock, vec![], &[])?);
-//! let portal = Identity::new("MY-LICENCE-KEY", "https://backend.example.com", "23.100.0");
-//! let server = Client::new(portal.clone(), "https://im.example.com", net, clock);
-//! let door = Input::new(portal, Unsigned::Refused).on("receivingMessage", move |push: &Push| {
-//!     for message in Received::all(push) {
-//!         let text = format!("You wrote: {}", message.text);
-//!         let at = MessageRef { chat_id: 1, message_id: 1, chat: message.chat };
-//!         let answer = Outgoing { at, user_id: 1, text, files: vec![], way_back: message.way_back };
-//!         server.output(&push.connector, &push.line).send_message(&[answer]).map_err(|_| "SERVER_AWAY")?;
-//!     }
-//!     Ok(json!([]))
-//! });
-//! // The body of each POST to /pub/imconnector/ goes in, what is to be answered comes out.
-//! let reply = door.receive(b"BX_COMMAND=testConnect&DATA=");
-//! assert_eq!(reply["ERROR"][0]["CODE"], "LICENCE_ERROR", "nobody has signed it");
-//! # Ok::<(), trunkline::net::BadCaFile>(())
-//! ```
+//! [`Client`] calls the server, [`Input`] takes what the server sends, [`Received`], [`Delivered`] and [`Failed`] read it.
+//! `docs/portal-client.md` begins with a whole backend made of them. The rest serves a desk with people at it, each part
+//! by itself, and knows of no database: [`fetch`], [`distribution`], [`Hours`], [`password`], [`Hook`].
 
 pub mod codes;
 pub mod distribution;
@@ -54,6 +28,8 @@ pub use input::{Delivered, Failed, Handler, Input, Unsigned, refusal};
 pub use output::{Client, Deletion, Edit, File, MessageRef, Outgoing, Output, WayBack};
 pub use received::{Customer, Kind, Received};
 
+pub use crate::portals::boxed::portal_side::{Identity, Push};
+
 /// Why the server did not do what the portal asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallError {
@@ -77,5 +53,12 @@ impl fmt::Display for CallError {
 
 impl std::error::Error for CallError {}
 
+/// Compiles what the guide shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/portal-client.md")]
+struct Guide;
+
+#[cfg(test)]
+mod examples;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -67,7 +67,7 @@ fn answering(headers: &'static str, reply: String) -> (String, Receiver<Heard>) 
     (url, heard)
 }
 
-fn request(stream: &mut impl Read) -> (String, Vec<u8>) {
+pub(crate) fn request(stream: &mut impl Read) -> (String, Vec<u8>) {
     let mut bytes = Vec::new();
     let mut byte = [0; 1];
     while !bytes.ends_with(b"\r\n\r\n") {

@@ -62,7 +62,9 @@ fn the_examples_in_the_help_are_understood() {
 
 #[test]
 fn links_of_the_documents_lead_somewhere() {
-    for name in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/capacity.md"] {
+    for name in
+        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/capacity.md", "docs/portal-client.md"]
+    {
         let text = document(name);
         // The picture is taken from the demo at release.
         let text = text.replace("](docs/demo.png)", "");

@@ -128,4 +128,4 @@ impl Protocol for Boxed {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

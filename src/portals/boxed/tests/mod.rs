@@ -13,33 +13,33 @@ use crate::message::Notice;
 use crate::message::{Chat, FileLink, Incoming, OutgoingKind, PortalRef, User};
 use crate::net::{Answer, NetError};
 
-const KEY: &str = "TEST-LICENCE-KEY-0001";
+pub(crate) const KEY: &str = "TEST-LICENCE-KEY-0001";
 
-const TEST_CONNECT_17: &str = concat!(
+pub(crate) const TEST_CONNECT_17: &str = concat!(
     "BX_COMMAND=testConnect&BX_LICENCE=13333e2802122d439634aeab0944c696&BX_DOMAIN=https%3A%2F%2Fportal.ex",
     "ample.test&BX_TYPE=CP&BX_VERSION=17.0.14&CONNECTOR=telegrambot&LINE=3&DATA=czo3OiIjRU1QVFkjIjs%3D&BX",
     "_HASH=3d38ba911bb5e3886b3caf7f56a76514",
 );
 
-const LIST_CONNECTOR: &str = concat!(
+pub(crate) const LIST_CONNECTOR: &str = concat!(
     "BX_COMMAND=listConnector&BX_LICENCE=13333e2802122d439634aeab0944c696&BX_DOMAIN=https%3A%2F%2Fportal.",
     "example.test&BX_TYPE=CP&BX_VERSION=17.0.14&CONNECTOR=all&LINE=%23EMPTY%23&DATA=czo3OiIjRU1QVFkjIjs%3",
     "D&BX_HASH=d919b1cf9031a5ca59983bbfb07e2e94",
 );
 
-const TEST_CONNECT_23: &str = concat!(
+pub(crate) const TEST_CONNECT_23: &str = concat!(
     "BX_COMMAND=testConnect&BX_LICENCE=13333e2802122d439634aeab0944c696&BX_DOMAIN=https%3A%2F%2Fportal.ex",
     "ample.test&BX_TYPE=CP&BX_REGION=ru&BX_VERSION=23.100.0&CONNECTOR=telegrambot&LINE=3&DATA=czoxMzoiI0V",
     "NUFRZX0FSUkFZIyI7&BX_HASH=a82303e120c358545c944ddc2f587efd",
 );
 
-const SAVE_SETTINGS: &str = concat!(
+pub(crate) const SAVE_SETTINGS: &str = concat!(
     "BX_COMMAND=saveSettings&BX_LICENCE=13333e2802122d439634aeab0944c696&BX_DOMAIN=https%3A%2F%2Fportal.e",
     "xample.test&BX_TYPE=CP&BX_VERSION=17.0.14&CONNECTOR=telegrambot&LINE=3&DATA=YToxOntpOjA7YToxOntzOjk6",
     "ImFwaV90b2tlbiI7czoxMzoiMTIzNDU2OkFBdGVzdCI7fX0%3D&BX_HASH=cb42cadbbc0c5ce1a0d355dc97df7d08",
 );
 
-const SEND_MESSAGE: &str = concat!(
+pub(crate) const SEND_MESSAGE: &str = concat!(
     "BX_COMMAND=sendMessage&BX_LICENCE=13333e2802122d439634aeab0944c696&BX_DOMAIN=https%3A%2F%2Fportal.ex",
     "ample.test&BX_TYPE=CP&BX_VERSION=17.0.14&CONNECTOR=botframework.skype&LINE=3&DATA=YToxOntpOjA7YToxOn",
     "tpOjA7YTo1OntzOjI6ImltIjthOjI6e3M6NzoiY2hhdF9pZCI7aToxMTM7czoxMDoibWVzc2FnZV9pZCI7aToyMTk2O31zOjc6Im",
@@ -51,14 +51,14 @@ const SEND_MESSAGE: &str = concat!(
     "SH=04a7b5486257ec7d3d01a794bf534147",
 );
 
-const STATUS_DELIVERED: &str = concat!(
+pub(crate) const STATUS_DELIVERED: &str = concat!(
     "BX_COMMAND=setStatusDelivered&BX_LICENCE=13333e2802122d439634aeab0944c696&BX_DOMAIN=https%3A%2F%2Fpo",
     "rtal.example.test&BX_TYPE=CP&BX_VERSION=17.0.14&CONNECTOR=telegrambot&LINE=3&DATA=YToxOntpOjA7YToxOn",
     "tpOjA7YToyOntzOjQ6ImNoYXQiO2E6MTp7czoyOiJpZCI7czozOiI1NTUiO31zOjc6Im1lc3NhZ2UiO2E6MTp7czoyOiJpZCI7cz",
     "oyOiI0MiI7fX19fQ%3D%3D&BX_HASH=651b788d532146e177e24f3643dd5b0e",
 );
 
-const RECEIVING_MESSAGE: &str = concat!(
+pub(crate) const RECEIVING_MESSAGE: &str = concat!(
     "BX_COMMAND=receivingMessage&BX_TYPE=CP&BX_VERSION=1&CONNECTOR=telegrambot&LINE=3&DATA=YToxOntpOjA7YT",
     "o0OntzOjQ6InVzZXIiO2E6NTp7czoyOiJpZCI7czozOiI3NzciO3M6NDoibmFtZSI7czo0OiJJdmFuIjtzOjk6Imxhc3RfbmFtZS",
     "I7czo2OiJQZXRyb3YiO3M6MzoidXJsIjtzOjE3OiJodHRwczovL3QubWUvaXZhbiI7czo3OiJwaWN0dXJlIjthOjE6e3M6MzoidX",
@@ -70,19 +70,19 @@ const RECEIVING_MESSAGE: &str = concat!(
     "a2b432d5f12d75ed78623de91d6",
 );
 
-const RECEIVING_STATUS: &str = concat!(
+pub(crate) const RECEIVING_STATUS: &str = concat!(
     "BX_COMMAND=receivingStatusDelivery&BX_TYPE=CP&BX_VERSION=1&CONNECTOR=telegrambot&LINE=3&DATA=YToxOnt",
     "pOjA7YTozOntzOjI6ImltIjthOjI6e3M6NzoiY2hhdF9pZCI7aToxMTM7czoxMDoibWVzc2FnZV9pZCI7aToyMTk2O31zOjc6Im1",
     "lc3NhZ2UiO2E6Mjp7czoyOiJpZCI7YToxOntpOjA7czozOiI3NzEiO31zOjQ6ImRhdGUiO2k6MTUwMDAwMDAwMTt9czo0OiJjaGF",
     "0IjthOjE6e3M6MjoiaWQiO3M6MzoiNzc3Ijt9fX0%3D&BX_HASH=005fc2c0e69336e5de587d60cb4baca6",
 );
 
-const PUSH_TEST: &str = concat!(
+pub(crate) const PUSH_TEST: &str = concat!(
     "BX_COMMAND=testConnect&BX_TYPE=CP&BX_VERSION=1&CONNECTOR=telegrambot&LINE=3&DATA=YTowOnt9&BX_HASH=7e",
     "92df340d4f0db97efa7d310bff8bae",
 );
 
-const DEACTIVATE: &str = concat!(
+pub(crate) const DEACTIVATE: &str = concat!(
     "BX_COMMAND=deactivateConnector&BX_TYPE=CP&BX_VERSION=1&CONNECTOR=botframework&LINE=3&DATA=YTowOnt9&B",
     "X_HASH=f8ba5e9fba10f6f48b62a05ebe77b130",
 );
