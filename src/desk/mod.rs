@@ -17,6 +17,7 @@ pub mod password;
 mod received;
 mod values;
 pub(crate) mod watched;
+pub mod web;
 mod wire;
 
 use std::fmt;

@@ -90,7 +90,7 @@ impl Scene {
     }
 
     /// A customer writes at Teams, in a chat of that customer's own. The desk confirms it.
-    fn writes(&mut self, user: &str, text: &str) {
+    pub(crate) fn writes(&mut self, user: &str, text: &str) {
         self.next += 1;
         let message = Incoming { message_id: format!("m{}", self.next), ..incoming(user, text) };
         self.says(message);
@@ -122,11 +122,11 @@ impl Scene {
         assert!(self.heard.try_recv().is_err(), "{} says nothing more", self.version);
     }
 
-    fn talk(&self) -> Talk {
+    pub(crate) fn talk(&self) -> Talk {
         self.office.talks().unwrap().remove(0)
     }
 
-    fn delivered(&mut self, message: i64) {
+    pub(crate) fn delivered(&mut self, message: i64) {
         let (im, chat) = (im(message), "a:ann".to_owned());
         let notice = Notice::Delivered { im, chat, ids: vec![format!("e{message}")], date: 1 };
         self.told("botframework.msteams", &Body::Notice(notice));
