@@ -8,12 +8,13 @@ use std::time::Duration;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{self, Env, Flag};
+use crate::desk::office::{Author, Mark};
 use crate::net::{Net, Out};
 use crate::portals::boxed;
 use crate::registry;
 use crate::sim::Faults;
 use crate::sim::bot_framework::{self, BotFrameworkTwin};
-use crate::sim::portal::{self, Mark, PortalTwin};
+use crate::sim::portal::{self, PortalTwin};
 use crate::store::counters;
 use crate::store::directory::{self, NewPortal};
 
@@ -60,8 +61,13 @@ impl Demo {
             version: version.to_owned(),
             server: app.public_addr(),
             faults: Faults::default(),
+            file: None,
+            // Whoever tries this offline sees links where a portal would wait for names that nobody knows.
+            fetch: None,
+            hook: None,
+            page: true,
         };
-        let portal = PortalTwin::start(&options, Arc::clone(clock), net)?;
+        let portal = PortalTwin::start(options, Arc::clone(clock), net)?;
         let new = NewPortal {
             name: "demo".to_owned(),
             protocol: "box",
@@ -141,7 +147,7 @@ impl Scene<'_> {
         self.seen(arrived, "the operator's answer is in the customer's chat")?;
         let marked = portal.wait(STEP, |talks| {
             let mut entries = talks.iter().flat_map(|talk| &talk.entries);
-            entries.any(|entry| entry.id == id && entry.mark == Mark::Delivered && !entry.external.is_empty())
+            entries.any(|entry| entry.id == id && entry.mark == Some(Mark::Delivered) && !entry.external.is_empty())
         });
         self.seen(marked, "its delivery mark is back on the desk")?;
         Ok(id)
@@ -176,7 +182,7 @@ impl Scene<'_> {
         bot.say("msteams", "Ben", "My drawing", file("drawing.png"))?;
         let arrived = portal.wait(STEP, |talks| {
             let mut entries = talks.iter().flat_map(|talk| &talk.entries);
-            entries.any(|entry| entry.files.iter().any(|(name, _)| name == "drawing.png"))
+            entries.any(|entry| entry.files.iter().any(|file| file.name == "drawing.png"))
         });
         self.seen(arrived, "the customer's file is a link on the desk")
     }
@@ -188,7 +194,7 @@ impl Scene<'_> {
         self.seen(gone, "the operator's deletion is in the customer's chat")?;
         bot.delete(conversation, question)?;
         let gone = portal.wait(STEP, |talks| {
-            talks.iter().flat_map(|talk| &talk.entries).any(|entry| !entry.by_operator && entry.deleted)
+            talks.iter().flat_map(|talk| &talk.entries).any(|entry| entry.author == Author::Customer && entry.deleted)
         });
         self.seen(gone, "the customer's deletion is on the desk")
     }

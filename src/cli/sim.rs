@@ -37,7 +37,10 @@ pub(crate) fn run(ctx: &Context, args: &SimArgs, out: &mut dyn Write) -> Result<
     let net: Arc<dyn Net> = Arc::new(net);
     let signals = serve::signals().map_err(CliError::io("signals can't be caught"))?;
     match &args.command {
-        SimCommand::Portal(args) => args.run(&read_secret(&args.license_key_file)?, clock, net, out).map(drop),
+        SimCommand::Portal(args) => {
+            let hook_secret = args.hook_secret_file.as_deref().map(read_secret).transpose()?;
+            args.run(&read_secret(&args.license_key_file)?, hook_secret, clock, net, out).map(drop)
+        }
         SimCommand::BotFramework(args) => args.run(&read_secret(&args.app_secret_file)?, clock, net, out).map(drop),
     }
     .map_err(|error| CliError::Failed(format!("the twin can't be started: {error}")))?;

@@ -10,6 +10,8 @@ use super::Faults;
 use super::bot_framework::{self, BotFrameworkTwin};
 use super::portal::{self, PortalTwin};
 use crate::clock::Clock;
+use crate::desk::fetch::Limits;
+use crate::desk::hook::Hook;
 use crate::net::Net;
 use crate::secret::Secret;
 
@@ -75,6 +77,21 @@ pub struct PortalArgs {
     /// Port on 127.0.0.1, 0 for any
     #[arg(long, value_name = "P", default_value_t = 0)]
     pub port: u16,
+    /// Keep conversations in this file; without it they end with the process
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<std::path::PathBuf>,
+    /// Serve the protocol and the addresses for scripts, but no page for operators
+    #[arg(long)]
+    pub no_page: bool,
+    /// Fetch customers' files, as a portal does; without it they stay links
+    #[arg(long)]
+    pub fetch_files: bool,
+    /// Post every event to this address, signed as Standard Webhooks are
+    #[arg(long, value_name = "URL", requires = "hook_secret_file")]
+    pub hook: Option<String>,
+    /// File with the hook's secret, whsec_ and base64
+    #[arg(long, value_name = "FILE", requires = "hook")]
+    pub hook_secret_file: Option<std::path::PathBuf>,
     /// Take messages but neither confirm them nor answer OK
     #[arg(long)]
     pub no_confirm: bool,
@@ -128,18 +145,24 @@ impl PortalArgs {
     pub fn run(
         &self,
         key: &Secret,
+        hook_secret: Option<Secret>,
         clock: Arc<dyn Clock>,
         net: Arc<dyn Net>,
         out: &mut dyn Write,
     ) -> Result<PortalTwin, Failed> {
+        let hook = self.hook.as_deref().zip(hook_secret).map(|(url, secret)| Hook::new(url, &secret)).transpose()?;
         let options = portal::Options {
             port: self.port,
             license_key: key.reveal().trim().to_owned(),
             version: self.module.clone(),
             server: self.server.clone(),
             faults: self.faults.faults(self.no_confirm),
+            file: self.data.clone(),
+            fetch: self.fetch_files.then(Limits::default),
+            hook,
+            page: !self.no_page,
         };
-        let twin = PortalTwin::start(&options, clock, net)?;
+        let twin = PortalTwin::start(options, clock, net)?;
         writeln!(out, "ready portal={}", twin.url())?;
         out.flush()?;
         Ok(twin)

@@ -178,7 +178,10 @@ impl BotFrameworkTwin {
                 Strike::TooMany => (429, "Throttled", Some(1)),
             };
             let tell = Tell::json(status, &json!({"error": {"code": code, "message": "on demand"}}));
-            return Tell { retry_after, ..tell };
+            return match retry_after {
+                Some(secs) => tell.retry_after(secs),
+                None => tell,
+            };
         }
         match ask.path.as_str() {
             "/v1/.well-known/openidconfiguration" => Tell::json(
@@ -230,7 +233,7 @@ impl BotFrameworkTwin {
     /// `botframework.md` §4.1: append, reply, edit, delete.
     fn channel(&self, ask: &Ask, rest: &str) -> Tell {
         let fail = |status, code: &str| Tell::json(status, &json!({"error": {"code": code, "message": "refused"}}));
-        let token = ask.authorization.strip_prefix("Bearer ").unwrap_or_default();
+        let token = ask.header("authorization").and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
         if !self.0.state.read(|state| state.tokens.contains(token)) {
             return fail(401, "Unauthorized");
         }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Faults;
+use crate::desk::web::{Reply, Request};
 
 /// Threads: pages that wait for news hold one each.
 const THREADS: usize = 24;
@@ -18,7 +19,7 @@ pub(super) struct Ask {
     pub method: String,
     pub path: String,
     pub query: String,
-    pub authorization: String,
+    pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
 
@@ -28,24 +29,58 @@ impl Ask {
         url::form_urlencoded::parse(self.query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into())
     }
 
+    /// The first header of that name.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
     /// The body as JSON; null when it is none.
     pub(super) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 }
 
+impl From<Ask> for Request {
+    fn from(ask: Ask) -> Self {
+        let Ask { method, path, query, headers, body } = ask;
+        Self { method, path, query, headers, body }
+    }
+}
+
+impl From<Reply> for Tell {
+    fn from(reply: Reply) -> Self {
+        let Reply { status, headers, body } = reply;
+        Self { status, headers, body }
+    }
+}
+
 /// An answer.
 pub(super) struct Tell {
     pub status: u16,
-    pub kind: &'static str,
     pub body: Vec<u8>,
-    /// Seconds in `Retry-After`.
-    pub retry_after: Option<u32>,
+    /// Headers beside `Content-Type`.
+    pub headers: Vec<(&'static str, String)>,
 }
+
+/// What the twins' own pages may do: talk to their own origin, show pictures by address.
+const POLICY: &str =
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data: http: https:";
 
 impl Tell {
     pub(super) fn new(status: u16, kind: &'static str, body: Vec<u8>) -> Self {
-        Self { status, kind, body, retry_after: None }
+        let headers = [
+            ("Content-Type", kind),
+            ("Cache-Control", "no-store"),
+            ("Content-Security-Policy", POLICY),
+            ("X-Content-Type-Options", "nosniff"),
+        ];
+        Self { status, body, headers: headers.map(|(name, value)| (name, value.to_owned())).to_vec() }
+    }
+
+    /// With `Retry-After`, in seconds.
+    pub(super) fn retry_after(mut self, secs: u32) -> Self {
+        self.headers.push(("Retry-After", secs.to_string()));
+        self
     }
 
     pub(super) fn json(status: u16, value: &serde_json::Value) -> Self {
@@ -85,8 +120,8 @@ fn serve(mut request: tiny_http::Request, handler: &(impl Fn(Ask) -> Tell + ?Siz
         Some((path, query)) => (path.to_owned(), query.to_owned()),
         None => (request.url().to_owned(), String::new()),
     };
-    let authorization = request.headers().iter().find(|header| header.field.equiv("Authorization"));
-    let authorization = authorization.map(|header| header.value.as_str().to_owned()).unwrap_or_default();
+    let pair = |header: &tiny_http::Header| (header.field.to_string(), header.value.to_string());
+    let headers = request.headers().iter().map(pair).collect();
     let mut body = Vec::new();
     let declared = request.body_length();
     if request.as_reader().take(BODY_MAX).read_to_end(&mut body).is_err() {
@@ -98,23 +133,12 @@ fn serve(mut request: tiny_http::Request, handler: &(impl Fn(Ask) -> Tell + ?Siz
         return;
     }
     let method = request.method().as_str().to_owned();
-    let tell = handler(Ask { method, path, query, authorization, body });
+    let tell = handler(Ask { method, path, query, headers, body });
     let mut response = tiny_http::Response::from_data(tell.body).with_status_code(tell.status);
-    let policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data: http: https:";
-    for (name, value) in [
-        ("Content-Type", tell.kind),
-        ("Cache-Control", "no-store"),
-        ("Content-Security-Policy", policy),
-        ("X-Content-Type-Options", "nosniff"),
-    ] {
+    for (name, value) in tell.headers {
         if let Ok(header) = tiny_http::Header::from_bytes(name, value) {
             response = response.with_header(header);
         }
-    }
-    if let Some(header) =
-        tell.retry_after.and_then(|secs| tiny_http::Header::from_bytes("Retry-After", secs.to_string()).ok())
-    {
-        response = response.with_header(header);
     }
     // Whoever asked may be gone.
     let _ = request.respond(response);

@@ -1,10 +1,14 @@
 //! The twin against a server that only writes down what it is sent.
 
+use serde_json::json;
+
 use super::*;
 use crate::clock::SystemClock;
+use crate::desk::office::Mark;
 use crate::desk::tests::{KEY, LIMIT, out, server};
 use crate::portals::boxed::form::Form;
 use crate::portals::boxed::key_md5;
+use crate::portals::boxed::php::Value;
 
 fn twin(version: &str, server: &str) -> PortalTwin {
     let options = Options {
@@ -13,8 +17,12 @@ fn twin(version: &str, server: &str) -> PortalTwin {
         version: version.to_owned(),
         server: server.to_owned(),
         faults: Faults::default(),
+        file: None,
+        fetch: None,
+        hook: None,
+        page: true,
     };
-    PortalTwin::start(&options, Arc::new(SystemClock::new()), out()).unwrap()
+    PortalTwin::start(options, Arc::new(SystemClock::new()), out()).unwrap()
 }
 
 /// A push of the server, signed with the key of `license_key`.
@@ -170,7 +178,7 @@ fn edits_deletions_and_marks_find_their_message() {
 
     let id = twin.say(talk.id, "Yes", None).unwrap();
     assert_eq!(heard.recv_timeout(LIMIT).unwrap().command(), "sendMessage");
-    assert!(matches!(twin.edit(id, "No"), Err(ActError::NotThere(_))), "not before it is delivered");
+    assert!(matches!(twin.edit(id, "No"), Err(OfficeError::NotThere(_))), "not before it is delivered");
     let ids = Value::list([Value::text("e1"), Value::text("e2")]);
     let delivered = Value::list([Value::map([
         ("im", Value::map([("chat_id", Value::Int(talk.id)), ("message_id", Value::Int(id))])),
@@ -179,7 +187,7 @@ fn edits_deletions_and_marks_find_their_message() {
     ])]);
     post(&twin, push(KEY, "receivingStatusDelivery", &delivered));
     let entry = twin.talks()[0].entries[1].clone();
-    assert_eq!((entry.mark, entry.external), (Mark::Delivered, vec!["e1".to_owned(), "e2".to_owned()]));
+    assert_eq!((entry.mark, entry.external), (Some(Mark::Delivered), vec!["e1".to_owned(), "e2".to_owned()]));
     twin.delete(id).unwrap();
     assert_eq!(heard.recv_timeout(LIMIT).unwrap().command(), "deleteMessage");
     assert!(heard.try_recv().is_err(), "one command for all external ids");
@@ -193,9 +201,9 @@ fn edits_deletions_and_marks_find_their_message() {
     };
     post(&twin, push(KEY, "receivingError", &failed("CONNECTOR_ERROR_DELETE_MESSAGE")));
     let entry = twin.talks()[0].entries[1].clone();
-    assert_eq!((entry.mark, entry.deleted), (Mark::Delivered, false), "it is still there");
+    assert_eq!((entry.mark, entry.deleted), (Some(Mark::Delivered), false), "it is still there");
     post(&twin, push(KEY, "receivingError", &failed("CONNECTOR_NOT_SEND_MESSAGE_CHAT")));
-    assert_eq!(twin.talks()[0].entries[1].mark, Mark::Failed);
+    assert_eq!(twin.talks()[0].entries[1].mark, Some(Mark::Failed));
 }
 
 /// `portal-box-observed.md` §1 and §4, byte for byte where the portal's bytes are known.
