@@ -12,6 +12,7 @@ use crate::desk::office::{Author, Mark};
 use crate::net::{Net, Out};
 use crate::portals::boxed;
 use crate::registry;
+use crate::secret::Secret;
 use crate::sim::Faults;
 use crate::sim::bot_framework::{self, BotFrameworkTwin};
 use crate::sim::portal::{self, PortalTwin};
@@ -35,50 +36,48 @@ pub struct Demo {
     pub portal: PortalTwin,
     /// The Bot Framework's twin.
     pub bot: BotFrameworkTwin,
+    secret: Secret,
+    net: Arc<dyn Net>,
+    clock: Arc<dyn Clock>,
     _folder: tempfile::TempDir,
 }
 
 impl Demo {
-    /// Starts all three and connects them as an administrator would on the portal's page. `port` is the operator's desk,
+    /// Starts all three and connects them as an administrator would on the portal's page. `port` is the operators' desk,
     /// the next one the customer's chat; 0 takes free ones. `version` is the portal's module version.
     pub fn start(clock: &Arc<dyn Clock>, port: u16, version: &str) -> Result<Self, Failed> {
+        let demo = Self::unconnected(clock, port, version)?;
+        let webhook = demo.portal.connect_bot("1", "demo-bot", APP_ID, demo.secret.reveal())?;
+        demo.bot.set_webhook(&webhook);
+        Ok(demo)
+    }
+
+    /// Starts all three; the settings page of the desk is left to connect them.
+    pub fn unconnected(clock: &Arc<dyn Clock>, port: u16, version: &str) -> Result<Self, Failed> {
         let folder = tempfile::Builder::new().prefix("trunkline-demo-").tempdir()?;
         let net: Arc<dyn Net> = Arc::new(Out::new(clock, Vec::new(), &[])?);
-        let secret = registry::new_hash();
+        let secret = Secret::new(registry::new_hash());
         let options = bot_framework::Options {
             port: if port == 0 { 0 } else { port.saturating_add(1) },
             app_id: APP_ID.to_owned(),
-            app_secret: secret.clone(),
+            app_secret: secret.reveal().to_owned(),
             webhook: None,
             faults: Faults::default(),
         };
         let bot = BotFrameworkTwin::start(options, Arc::clone(clock), Arc::clone(&net))?;
         let app = server(folder.path(), clock, &bot)?;
-        let license_key = registry::new_hash();
-        let options = portal::Options {
-            port,
-            license_key: license_key.clone(),
-            version: version.to_owned(),
-            server: app.public_addr(),
-            faults: Faults::default(),
-            file: None,
-            // Whoever tries this offline sees links where a portal would wait for names that nobody knows.
-            fetch: None,
-            hook: None,
-            page: true,
-        };
-        let portal = PortalTwin::start(options, Arc::clone(clock), net)?;
-        let new = NewPortal {
-            name: "demo".to_owned(),
-            protocol: "box",
-            url: portal.url().to_owned(),
-            licence: boxed::licence_id(&license_key),
-            key: boxed::key_md5(&license_key),
-        };
-        app.service().writer.write(STEP, move |tx| directory::add_portal(tx.db(), &new, tx.now))?;
-        let webhook = portal.connect_bot("1", "demo-bot", APP_ID, &secret)?;
-        bot.set_webhook(&webhook);
-        Ok(Self { app, portal, bot, _folder: folder })
+        let portal = join(&app, "demo", port, version, clock, &net)?;
+        Ok(Self { app, portal, bot, secret, net, clock: Arc::clone(clock), _folder: folder })
+    }
+
+    /// Another portal at the same server.
+    pub fn add_portal(&self, name: &str, version: &str) -> Result<PortalTwin, Failed> {
+        join(&self.app, name, 0, version, &self.clock, &self.net)
+    }
+
+    /// App id and secret of the bot.
+    pub fn bot_keys(&self) -> (&str, &Secret) {
+        (APP_ID, &self.secret)
     }
 
     /// Plays the conversation and prints each step; an error names the step that was not seen.
@@ -92,6 +91,40 @@ impl Demo {
         scene.both_delete(&conversation, &question, answer)?;
         scene.books_balance()
     }
+}
+
+/// Starts a portal and registers it.
+fn join(
+    app: &App,
+    name: &str,
+    port: u16,
+    version: &str,
+    clock: &Arc<dyn Clock>,
+    net: &Arc<dyn Net>,
+) -> Result<PortalTwin, Failed> {
+    let license_key = registry::new_hash();
+    let options = portal::Options {
+        port,
+        license_key: license_key.clone(),
+        version: version.to_owned(),
+        server: app.public_addr(),
+        faults: Faults::default(),
+        file: None,
+        // Whoever tries this offline sees links where a portal would wait for names that nobody knows.
+        fetch: None,
+        hook: None,
+        page: true,
+    };
+    let portal = PortalTwin::start(options, Arc::clone(clock), Arc::clone(net))?;
+    let new = NewPortal {
+        name: name.to_owned(),
+        protocol: "box",
+        url: portal.url().to_owned(),
+        licence: boxed::licence_id(&license_key),
+        key: boxed::key_md5(&license_key),
+    };
+    app.service().writer.write(STEP, move |tx| directory::add_portal(tx.db(), &new, tx.now))?;
+    Ok(portal)
 }
 
 /// The server as `serve` would start it, with the twin as its Bot Framework.
@@ -224,7 +257,7 @@ impl Scene<'_> {
 /// What a person needs to know once everything runs.
 pub fn greet(demo: &Demo, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "Trunkline is running on this machine, with a portal and a messaging channel to try it on.\n")?;
-    writeln!(out, "  the operator's desk    {}", demo.portal.url())?;
+    writeln!(out, "  the operators' desk    {}", demo.portal.url())?;
     writeln!(out, "  the customer's chat    {}", demo.bot.url())?;
     writeln!(out, "  the server             {}", demo.app.public_addr())?;
     writeln!(out, "  its figures            {}/metrics\n", demo.app.admin_addr())?;

@@ -81,16 +81,16 @@ pub struct PortalArgs {
     #[arg(long, value_name = "FILE")]
     pub data: Option<std::path::PathBuf>,
     /// Serve the protocol and the addresses for scripts, but no page for operators
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub no_page: bool,
     /// Fetch customers' files, as a portal does; without it they stay links
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub fetch_files: bool,
     /// Post every event to this address, signed as Standard Webhooks are
-    #[arg(long, value_name = "URL", requires = "hook_secret_file")]
+    #[arg(long, value_name = "URL", requires = "hook_secret_file", hide_short_help = true)]
     pub hook: Option<String>,
     /// File with the hook's secret, whsec_ and base64
-    #[arg(long, value_name = "FILE", requires = "hook")]
+    #[arg(long, value_name = "FILE", requires = "hook", hide_short_help = true)]
     pub hook_secret_file: Option<std::path::PathBuf>,
     /// Take messages but neither confirm them nor answer OK
     #[arg(long)]

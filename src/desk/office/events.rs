@@ -2,7 +2,7 @@
 //! other languages. The names are those of a portal's module.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, named_params};
 use serde_json::{Value as Json, json};
@@ -103,7 +103,7 @@ impl<F: Fn(&Event) + Send + Sync> Subscriber for F {
 
 /// Everybody who asked.
 #[derive(Default)]
-pub(super) struct Subscribers(Mutex<Vec<Box<dyn Subscriber>>>);
+pub(super) struct Subscribers(Mutex<Vec<Arc<dyn Subscriber>>>);
 
 impl fmt::Debug for Subscribers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -155,7 +155,7 @@ pub(super) fn later(tx: &Transaction<'_>, id: i64, due: UnixMillis) -> rusqlite:
 impl Office {
     /// Tells `subscriber` of every event from now on.
     pub fn subscribe(&self, subscriber: impl Subscriber + 'static) {
-        self.subscribers.0.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(subscriber));
+        self.subscribers.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::new(subscriber));
     }
 
     /// Keeps events for the hook, in the transaction that brings them about.
@@ -176,11 +176,11 @@ impl Office {
 
     /// Tells subscribers, once the transaction is committed, and wakes whoever calls the hook.
     pub(super) fn publish(&self, events: &[Event]) {
-        let subscribers = self.subscribers.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Copied, because a subscriber may act on the desk, which tells subscribers.
+        let subscribers = self.subscribers.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for event in events {
             subscribers.iter().for_each(|subscriber| subscriber.on(event));
         }
-        drop(subscribers);
         if !events.is_empty() {
             self.errands.ring();
         }

@@ -99,6 +99,14 @@ pub struct Options {
     pub hook: Option<Hook>,
 }
 
+impl Options {
+    /// An office in memory that shows what comes again only once, fetches nothing and calls no hook.
+    pub fn new(identity: Identity, server: &str) -> Self {
+        let (file, repeats) = (None, Repeats::Absorbed);
+        Self { identity, server: server.to_owned(), file, repeats, fetch: None, hook: None }
+    }
+}
+
 /// The operators' office. Everything is done by `&self`, from any thread.
 pub struct Office {
     client: Client,

@@ -40,14 +40,7 @@ pub(crate) struct Scene {
 }
 
 fn options(version: &str, url: &str) -> Options {
-    Options {
-        identity: Identity::new(KEY, "https://portal.test", version),
-        server: url.to_owned(),
-        file: None,
-        repeats: Repeats::Absorbed,
-        fetch: None,
-        hook: None,
-    }
+    Options::new(Identity::new(KEY, "https://portal.test", version), url)
 }
 
 impl Scene {
