@@ -7,7 +7,7 @@ use std::time::Duration;
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use serde_json::{Value, json};
 
-use super::until;
+use super::comes_true;
 
 /// The longest a test may need one.
 const LIFE: Duration = Duration::from_secs(120);
@@ -98,23 +98,21 @@ impl Browser {
 
     /// Waits until an expression is true.
     pub fn until(&mut self, page: &Page, expression: &str) {
-        let mut shown = String::new();
         let what = expression.to_owned();
-        until(&what, Duration::from_secs(20), || {
-            let held = self.eval(page, &format!("Boolean({expression})")) == json!(true);
-            if !held {
-                shown = self.eval(page, "document.body?.innerText ?? ''").to_string();
-            }
-            held
-        });
+        let held =
+            comes_true(Duration::from_secs(20), || self.eval(page, &format!("Boolean({expression})")) == json!(true));
+        let shown = self.eval(page, "document.body?.innerText ?? ''");
+        assert!(held, "waited in vain: {what}\n{}", shown.as_str().unwrap_or_default());
     }
 
-    /// Clicks in the middle of what the selector finds, as a mouse does, once it stands still and nothing lies over it.
+    /// Clicks in the middle of what the selector finds, as a mouse does, once it has been scrolled to, stands still and
+    /// nothing lies over it.
     pub fn click(&mut self, page: &Page, selector: &str) {
         let middle = format!(
             "(async () => {{
+                document.querySelector({0}).scrollIntoView({{ block: 'nearest' }});
                 const find = () => {{
-                    const one = document.querySelector({});
+                    const one = document.querySelector({0});
                     const box = one.getBoundingClientRect();
                     return [one, box.x + box.width / 2, box.y + box.height / 2];
                 }};
@@ -140,6 +138,19 @@ impl Browser {
         }
     }
 
+    /// Holds the mouse over what the selector finds, which shows what can be done with it.
+    pub fn point(&mut self, page: &Page, selector: &str) {
+        self.ask(Some(page), "Page.bringToFront", json!({})).unwrap();
+        let middle = format!(
+            "(() => {{ const box = document.querySelector({}).getBoundingClientRect();
+                return [box.x + box.width / 2, box.y + box.height / 2]; }})()",
+            json!(selector)
+        );
+        let at = self.eval(page, &middle);
+        let params = json!({"type": "mouseMoved", "x": at[0], "y": at[1]});
+        self.ask(Some(page), "Input.dispatchMouseEvent", params).unwrap();
+    }
+
     /// Types a text where the cursor is.
     pub fn write(&mut self, page: &Page, text: &str) {
         self.ask(Some(page), "Input.insertText", json!({"text": text})).unwrap();
@@ -151,9 +162,14 @@ impl Browser {
             "Enter" => 13,
             "Escape" => 27,
             "Tab" => 9,
-            _ => 0,
+            // A letter has the code of its capital.
+            _ => key.to_ascii_uppercase().bytes().next().map_or(0, u32::from),
         };
-        let text = if key == "Enter" { "\r" } else { "" };
+        let text = match key {
+            "Enter" => "\r",
+            _ if key.len() == 1 => key,
+            _ => "",
+        };
         for kind in ["keyDown", "keyUp"] {
             let text = if kind == "keyDown" { text } else { "" };
             let params = json!({"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code, "text": text});

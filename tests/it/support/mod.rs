@@ -36,13 +36,21 @@ impl Random {
 }
 
 /// Waits until `condition` holds; panics with `what` after `limit`.
+pub fn until(what: &str, limit: Duration, condition: impl FnMut() -> bool) {
+    assert!(comes_true(limit, condition), "waited {limit:?} in vain: {what}");
+}
+
+/// Waits until `condition` holds; false after `limit`.
 #[expect(clippy::disallowed_methods, reason = "tests wait for other processes")]
-pub fn until(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
+pub fn comes_true(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let start = std::time::Instant::now();
     while !condition() {
-        assert!(start.elapsed() < limit, "waited {limit:?} in vain: {what}");
+        if start.elapsed() >= limit {
+            return false;
+        }
         std::thread::sleep(Duration::from_millis(2));
     }
+    true
 }
 
 /// How much of something a test does: what its variable says, else `usual`.
