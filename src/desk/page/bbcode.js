@@ -29,19 +29,22 @@ function single({ name, value }) {
 function tokens(text) {
   const open = new Map();
   let code = false;
-  return text.split(TAG).filter(Boolean).map((raw) => {
-    const [, slash, name, value = ''] = raw.match(/^\[(\/?)([a-z][a-z0-9]{0,19})(?:[= ]([^[\]\n]*))?\]$/i) || [];
-    if (!name || (code && !(slash && name.toLowerCase() === 'code'))) return raw;
-    const tag = { raw, name: name.toLowerCase(), closing: Boolean(slash), value: value.trim(), mate: null };
-    if (tag.name === 'code') code = !tag.closing && text.toLowerCase().includes('[/code]');
-    const same = open.get(tag.name) || [];
-    if (!tag.closing) open.set(tag.name, [...same, tag]);
-    else if (same.length) {
-      tag.mate = same.pop();
-      tag.mate.mate = tag;
-    }
-    return tag;
-  });
+  return text
+    .split(TAG)
+    .filter(Boolean)
+    .map((raw) => {
+      const [, slash, name, value = ''] = raw.match(/^\[(\/?)([a-z][a-z0-9]{0,19})(?:[= ]([^[\]\n]*))?\]$/i) || [];
+      if (!name || (code && !(slash && name.toLowerCase() === 'code'))) return raw;
+      const tag = { raw, name: name.toLowerCase(), closing: Boolean(slash), value: value.trim(), mate: null };
+      if (tag.name === 'code') code = !tag.closing && text.toLowerCase().includes('[/code]');
+      const same = open.get(tag.name) || [];
+      if (!tag.closing) open.set(tag.name, [...same, tag]);
+      else if (same.length) {
+        tag.mate = same.pop();
+        tag.mate.mate = tag;
+      }
+      return tag;
+    });
 }
 
 /** A paragraph's worth of BB-code into `root`. */
@@ -61,8 +64,9 @@ function inline(root, text) {
     }
     let element = null;
     if (SHOWN[token.name]) element = make(SHOWN[token.name]);
-    else if (token.name === 'url' && !inLink()) {
-      const address = token.value.replace(/^["']|["']$/g, '') || (typeof list[nth + 1] === 'string' ? list[nth + 1].trim() : '');
+    else if ((token.name === 'url' || token.name === 'img') && !inLink()) {
+      const address =
+        token.value.replace(/^["']|["']$/g, '') || (typeof list[nth + 1] === 'string' ? list[nth + 1].trim() : '');
       if (SAFE.test(address)) element = outside(address, {});
     }
     if (!element) return undefined;
@@ -118,5 +122,9 @@ export function bbcode(text) {
 export function plain(text) {
   const shown = bbcode(text);
   const said = [...shown.children].filter((part) => part.localName === 'p');
-  return (said.length ? said : [shown]).map((part) => part.textContent).join(' ').replace(/\s+/g, ' ').trim();
+  return (said.length ? said : [shown])
+    .map((part) => part.textContent)
+    .join(' ')
+    .replace(/\s+/g, ' ')
+    .trim();
 }

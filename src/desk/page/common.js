@@ -11,9 +11,12 @@ export function make(name, attributes = {}, ...children) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
     if (key.startsWith('on')) element.addEventListener(key.slice(2), value);
-    else if (value !== false && value !== null && value !== undefined) element.setAttribute(key, value === true ? '' : value);
+    else if (value !== false && value !== null && value !== undefined)
+      element.setAttribute(key, value === true ? '' : value);
   }
-  element.append(...children.filter((child) => child !== null && child !== undefined && child !== false && child !== ''));
+  element.append(
+    ...children.filter((child) => child !== null && child !== undefined && child !== false && child !== ''),
+  );
   return element;
 }
 
@@ -27,9 +30,14 @@ export class Refused extends Error {
 
 /** Asks the server: a GET, or a POST with `body` as JSON. Gives the JSON of the answer; throws `Refused`. */
 export async function ask(path, body, signal) {
-  const how = body === undefined ? {} : {
-    method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body),
-  };
+  const how =
+    body === undefined
+      ? {}
+      : {
+          method: 'POST',
+          headers: { 'Content-Type': 'application/json' },
+          body: JSON.stringify(body),
+        };
   let answer;
   try {
     answer = await fetch(path, { ...how, signal });
@@ -55,7 +63,9 @@ export function linked(text) {
   const parts = [];
   let last = 0;
   for (const found of text.matchAll(/https?:\/\/[^\s<>"'\]]+/gi)) {
-    const address = found[0].replace(/[.,;:!?)]+$/, (end) => (end.startsWith(')') && found[0].includes('(') ? ')' : ''));
+    const address = found[0].replace(/[.,;:!?)]+$/, (end) =>
+      end.startsWith(')') && found[0].includes('(') ? ')' : '',
+    );
     parts.push(text.slice(last, found.index), outside(address, {}, address));
     last = found.index + address.length;
   }
@@ -67,11 +77,17 @@ const CLOCK = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-d
 const DAY = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'numeric', month: 'long' });
 const WEEKDAY = new Intl.DateTimeFormat(undefined, { weekday: 'short' });
 const DATE = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
-const WHOLE = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' });
+const WHOLE = new Intl.DateTimeFormat(undefined, {
+  day: 'numeric',
+  month: 'short',
+  hour: '2-digit',
+  minute: '2-digit',
+});
 const WITH_YEAR = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
 
 /** When it was, as `<time>`: the hour; the whole date is in its title. */
-export const moment = (at) => make('time', { datetime: new Date(at).toISOString(), title: WITH_YEAR.format(at) }, CLOCK.format(at));
+export const moment = (at) =>
+  make('time', { datetime: new Date(at).toISOString(), title: WITH_YEAR.format(at) }, CLOCK.format(at));
 
 /** Date and hour as text; the year too if it is another one. */
 export const whole = (at) => (new Date(at).getFullYear() === new Date().getFullYear() ? WHOLE : WITH_YEAR).format(at);
@@ -89,15 +105,41 @@ export function brief(at) {
   return Date.now() - at < 6 * 86_400_000 ? WEEKDAY.format(at) : DATE.format(at);
 }
 
+/** What was stored under a name; a browser that stores nothing only forgets. */
+export function recall(name, otherwise, shelf = 'localStorage') {
+  try {
+    return JSON.parse(window[shelf].getItem(name)) ?? otherwise;
+  } catch {
+    return otherwise;
+  }
+}
+
+/** Stores a value under a name, if the browser lets it. */
+export function store(name, value, shelf = 'localStorage') {
+  try {
+    window[shelf].setItem(name, JSON.stringify(value));
+  } catch {
+    // There is nothing to store it in.
+  }
+}
+
 /** The last part of an address as a file's name. */
 export function nameOf(address) {
   const last = address.split(/[?#]/)[0].split('/').pop();
-  try { return decodeURIComponent(last) || 'file'; } catch { return last || 'file'; }
+  try {
+    return decodeURIComponent(last) || 'file';
+  } catch {
+    return last || 'file';
+  }
 }
 
 /** Edit and Delete; deleting asks once more on the button itself, because a deletion travels to the other side. */
 export function actions(edit, remove) {
-  const erase = make('button', { type: 'button', 'data-do': 'delete', title: 'Delete', 'aria-label': 'Delete' }, glyph('trash'));
+  const erase = make(
+    'button',
+    { type: 'button', 'data-do': 'delete', title: 'Delete', 'aria-label': 'Delete' },
+    glyph('trash'),
+  );
   const calm = () => {
     delete erase.dataset.sure;
     erase.setAttribute('aria-label', 'Delete');
@@ -114,9 +156,20 @@ export function actions(edit, remove) {
       return;
     }
     erase.disabled = true;
-    await remove().catch((problem) => { erase.disabled = false; erase.textContent = problem.message; });
+    await remove().catch((problem) => {
+      erase.disabled = false;
+      erase.textContent = problem.message;
+    });
   });
-  return [edit && make('button', { type: 'button', 'data-do': 'edit', title: 'Edit', 'aria-label': 'Edit', onclick: edit }, glyph('edit')), remove && erase];
+  return [
+    edit &&
+      make(
+        'button',
+        { type: 'button', 'data-do': 'edit', title: 'Edit', 'aria-label': 'Edit', onclick: edit },
+        glyph('edit'),
+      ),
+    remove && erase,
+  ];
 }
 
 /** A line with the date before the first message of each day; `of(message)` makes an item for `keep`. */
@@ -124,7 +177,8 @@ export function withDays(messages, of) {
   let last = '';
   return messages.flatMap((message) => {
     const now = day(message.at);
-    const line = now === last ? [] : [{ key: `day ${now}`, build: () => make('div', { class: 'day' }, make('span', {}, now)) }];
+    const line =
+      now === last ? [] : [{ key: `day ${now}`, build: () => make('div', { class: 'day' }, make('span', {}, now)) }];
     last = now;
     return [...line, of(message)];
   });
@@ -165,11 +219,16 @@ export function keep(box, items) {
   (again || home)?.focus({ preventScroll: true });
 }
 
-/** Runs `change` and keeps what is read in its place; whoever was at the end stays there. True at the end. */
+/**
+ * Runs `change` and keeps what is read in its place, for which messages have keys that begin with `m`; whoever was at the
+ * end stays there. True at the end.
+ */
 export function steady(box, change) {
   const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 80;
   const edge = box.getBoundingClientRect().top;
-  const anchor = [...box.children].find((child) => child.dataset.key && child.getBoundingClientRect().bottom > edge);
+  const anchor = [...box.children].find(
+    (child) => child.dataset.key?.startsWith('m') && child.getBoundingClientRect().bottom > edge,
+  );
   const before = anchor?.getBoundingClientRect().top;
   change();
   if (atEnd) box.scrollTop = box.scrollHeight;

@@ -1,25 +1,26 @@
 // The emoji picker: a field that searches by word, groups, and the arrow keys.
 
-import { make } from './common.js';
+import { make, recall, store } from './common.js';
 import { GROUPS } from './emoji_table.js';
 
 const SHELF = 'desk.emoji';
 const RECENT_MAX = 16;
 
-/** The last ones chosen; a browser that stores nothing only forgets them. */
-function recent() {
-  try { return JSON.parse(localStorage.getItem(SHELF)) || []; } catch { return []; }
-}
+/** The last ones chosen. */
+const recent = () => recall(SHELF, []);
 
 function remember(char) {
-  const list = [char, ...recent().filter((one) => one !== char)].slice(0, RECENT_MAX);
-  try { localStorage.setItem(SHELF, JSON.stringify(list)); } catch { /* nothing to remember it in */ }
+  store(SHELF, [char, ...recent().filter((one) => one !== char)].slice(0, RECENT_MAX));
 }
 
-const TABLE = GROUPS.map(([name, mark, rows]) => [name, mark, rows.map((row) => {
-  const end = row.indexOf(' ');
-  return { char: row.slice(0, end), words: row.slice(end + 1) };
-})]);
+const TABLE = GROUPS.map(([name, mark, rows]) => [
+  name,
+  mark,
+  rows.map((row) => {
+    const end = row.indexOf(' ');
+    return { char: row.slice(0, end), words: row.slice(end + 1) };
+  }),
+]);
 const ALL = TABLE.flatMap(([, , rows]) => rows);
 
 /** Those that each of the words begins a word of; whole words first. */
@@ -30,77 +31,112 @@ export function search(text) {
   return [...found.filter(exact), ...found.filter((row) => !exact(row))];
 }
 
-/**
- * A picker as an element; `pick(char)` is called with what is chosen, `leave()` on Escape. Open it with `open()`, which
- * puts the cursor into its field.
- */
-export function picker(pick, leave) {
-  const field = make('input', { type: 'search', class: 'field', placeholder: 'Search emoji', 'aria-label': 'Search emoji', 'data-emoji': 'search', autocomplete: 'off' });
-  const body = make('div', { class: 'emoji-body' });
-  const tabs = make('div', { class: 'emoji-tabs' });
-  const root = make('div', { class: 'emoji hidden', role: 'dialog', 'aria-label': 'Choose an emoji' }, field, body, tabs);
+/** The cell nearest above or below one, in the next row that has any. */
+function nearest(cells, from, down) {
+  const box = (cell) => cell.getBoundingClientRect();
+  const { top, left } = box(from);
+  const beyond = cells.filter((cell) => (down ? box(cell).top > top + 2 : box(cell).top < top - 2));
+  if (!beyond.length) return undefined;
+  const row = box(down ? beyond[0] : beyond.at(-1)).top;
+  const far = (cell) => Math.abs(box(cell).left - left);
+  return beyond.filter((cell) => Math.abs(box(cell).top - row) < 2).sort((one, other) => far(one) - far(other))[0];
+}
 
-  const cell = ({ char, words }) => make('button', {
-    type: 'button', tabindex: '-1', title: words, 'aria-label': words, 'data-emoji': char, onclick: () => { remember(char); pick(char); },
-  }, char);
-  const section = (name, rows) => make('section', { 'aria-label': name, 'data-group': name },
-    make('h3', {}, name), make('div', { class: 'emoji-grid' }, ...rows.map(cell)));
+/** The picker; `root` is its element. */
+export class Picker {
+  /**
+   * @param {(char: string) => void} pick is called with what is chosen
+   * @param {() => void} leave is called on Escape
+   */
+  constructor(pick, leave) {
+    this.pick = pick;
+    this.leave = leave;
+    this.field = make('input', {
+      type: 'search',
+      class: 'field',
+      placeholder: 'Search emoji',
+      'aria-label': 'Search emoji',
+      'data-emoji': 'search',
+      autocomplete: 'off',
+    });
+    this.body = make('div', { class: 'emoji-body' });
+    this.tabs = make('div', { class: 'emoji-tabs' }, ...TABLE.map(([name, mark]) => this.tab(name, mark)));
+    const name = { class: 'emoji hidden', role: 'dialog', 'aria-label': 'Choose an emoji' };
+    this.root = make('div', name, this.field, this.body, this.tabs);
+    this.field.addEventListener('input', () => this.fill());
+    this.root.addEventListener('keydown', (event) => this.key(event));
+  }
 
-  const fill = () => {
+  /** Shows it and puts the cursor into its field. */
+  open() {
+    this.field.value = '';
+    this.root.classList.remove('hidden');
+    this.fill();
+    this.field.focus({ preventScroll: true });
+  }
+
+  tab(name, mark) {
+    const go = () => {
+      const section = this.body.querySelector(`[data-group="${name}"]`);
+      this.body.scrollTop += section.getBoundingClientRect().top - this.body.getBoundingClientRect().top;
+    };
+    return make('button', { type: 'button', title: name, 'aria-label': name, onclick: go }, mark);
+  }
+
+  cell({ char, words }) {
+    const choose = () => {
+      remember(char);
+      this.pick(char);
+    };
+    const name = { title: words, 'aria-label': words, 'data-emoji': char };
+    return make('button', { type: 'button', tabindex: '-1', onclick: choose, ...name }, char);
+  }
+
+  section(name, rows) {
+    const grid = make('div', { class: 'emoji-grid' }, ...rows.map((row) => this.cell(row)));
+    return make('section', { 'aria-label': name, 'data-group': name }, make('h3', {}, name), grid);
+  }
+
+  /** What the field asks for; with nothing in it the last ones and all groups. */
+  fill() {
+    const { body, field, tabs } = this;
     const text = field.value.trim();
+    const rows = text ? search(text) : recent().flatMap((char) => ALL.find((row) => row.char === char) || []);
     tabs.classList.toggle('hidden', Boolean(text));
-    if (text) {
-      const rows = search(text);
-      body.replaceChildren(rows.length ? section('Found', rows) : make('p', { class: 'soft small emoji-none' }, `No emoji for “${text}”.`));
-    } else {
-      const last = recent().map((char) => ALL.find((row) => row.char === char)).filter(Boolean);
-      body.replaceChildren(...(last.length ? [section('Recent', last)] : []), ...TABLE.map(([name, , rows]) => section(name, rows)));
-    }
+    body.replaceChildren(
+      ...(rows.length ? [this.section(text ? 'Found' : 'Recent', rows)] : []),
+      ...(text ? [] : TABLE.map(([name, , all]) => this.section(name, all))),
+    );
+    if (!body.firstChild) body.append(make('p', { class: 'soft small emoji-none' }, `No emoji for “${text}”.`));
     body.querySelector('button')?.setAttribute('tabindex', '0');
     body.scrollTop = 0;
-  };
+  }
 
-  tabs.append(...TABLE.map(([name, mark]) => make('button', {
-    type: 'button', title: name, 'aria-label': name,
-    onclick: () => { body.scrollTop += body.querySelector(`[data-group="${name}"]`).getBoundingClientRect().top - body.getBoundingClientRect().top; },
-  }, mark)));
-
-  /** The neighbour of a cell; up and down look for the one nearest below or above. */
-  const beside = (from, key) => {
-    const cells = [...body.querySelectorAll('.emoji-grid button')];
-    const at = cells.indexOf(from);
-    if (key === 'ArrowLeft') return cells[at - 1];
-    if (key === 'ArrowRight') return cells[at + 1];
-    const box = from.getBoundingClientRect();
-    const off = (one) => one.getBoundingClientRect();
-    const side = cells.filter((one) => (key === 'ArrowDown' ? off(one).top > box.top + 2 : off(one).top < box.top - 2));
-    const row = key === 'ArrowDown' ? off(side[0] || from).top : off(side.at(-1) || from).top;
-    return side.filter((one) => Math.abs(off(one).top - row) < 2)
-      .sort((one, other) => Math.abs(off(one).left - box.left) - Math.abs(off(other).left - box.left))[0];
-  };
-  const go = (cell) => {
-    body.querySelector('[tabindex="0"]')?.setAttribute('tabindex', '-1');
+  go(cell) {
+    this.body.querySelector('[tabindex="0"]')?.setAttribute('tabindex', '-1');
     cell.setAttribute('tabindex', '0');
     cell.focus();
-  };
+  }
 
-  field.addEventListener('input', fill);
-  root.addEventListener('keydown', (event) => {
-    if (event.key === 'Escape') { event.stopPropagation(); leave(); return; }
-    const inField = event.target === field;
-    if (event.key === 'Enter' && inField) {
+  key(event) {
+    const { key, target } = event;
+    const cells = [...this.body.querySelectorAll('.emoji-grid button')];
+    const at = cells.indexOf(target);
+    if (key === 'Escape') {
+      event.stopPropagation();
+      this.leave();
+    } else if (target === this.field && key === 'Enter') {
       event.preventDefault();
-      body.querySelector('button')?.click();
-    } else if (inField && event.key === 'ArrowDown') {
+      cells[0]?.click();
+    } else if (target === this.field && key === 'ArrowDown') {
       event.preventDefault();
-      const first = body.querySelector('button');
-      if (first) go(first);
-    } else if (!inField && event.key.startsWith('Arrow') && body.contains(event.target)) {
+      if (cells.length) this.go(cells[0]);
+    } else if (at >= 0 && key.startsWith('Arrow')) {
       event.preventDefault();
-      const next = beside(event.target, event.key);
-      if (next) go(next);
-      else if (event.key === 'ArrowUp') field.focus();
+      const side = { ArrowLeft: cells[at - 1], ArrowRight: cells[at + 1] };
+      const next = key in side ? side[key] : nearest(cells, target, key === 'ArrowDown');
+      if (next) this.go(next);
+      else if (key === 'ArrowUp') this.field.focus();
     }
-  });
-  return { root, open() { field.value = ''; fill(); root.classList.remove('hidden'); body.scrollTop = 0; field.focus({ preventScroll: true }); } };
+  }
 }

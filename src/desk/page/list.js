@@ -1,6 +1,6 @@
 // The list of conversations: filters, search, unread marks, and whose turn it is.
 
-import { brief, keep, make } from './common.js';
+import { brief, keep, make, recall, store } from './common.js';
 import { glyph } from './glyphs.js';
 import { plain } from './bbcode.js';
 import { channelName, isMine, isMyTurn, nameOfOperator, now, state } from './state.js';
@@ -13,7 +13,7 @@ const FILTERS = [
 ];
 const SHELF = 'desk.filter';
 
-let filter = FILTERS.some(([id]) => id === localStorage.getItem(SHELF)) ? localStorage.getItem(SHELF) : 'all';
+let filter = FILTERS.some(([id]) => id === recall(SHELF)) ? recall(SHELF) : 'all';
 let words = '';
 
 const at = (id) => document.getElementById(id);
@@ -27,11 +27,18 @@ export function preview({ last }) {
 
 /** A round with the first letters of a name; its shade follows the name, so that one finds people again. */
 export function face(name, group = false) {
-  const letters = name.split(/\s+/).filter(Boolean).map((part) => [...part][0]);
+  const letters = name
+    .split(/[\s.@]+/)
+    .map((part) => part.match(/\p{L}/u)?.[0])
+    .filter(Boolean);
   let sum = 0;
   for (const char of name) sum = (sum * 31 + char.codePointAt(0)) % 997;
-  const shown = letters.length > 1 ? letters[0] + letters.at(-1) : letters[0] || '?';
-  return make('span', { class: `face shade-${sum % 6}`, 'aria-hidden': 'true' }, group ? glyph('group') : shown.toUpperCase());
+  const shown = letters.length > 1 ? letters[0] + letters.at(-1) : letters[0] || '#';
+  return make(
+    'span',
+    { class: `face shade-${sum % 6}`, 'aria-hidden': 'true' },
+    group ? glyph('group') : shown.toUpperCase(),
+  );
 }
 
 /** Seconds left as text. */
@@ -54,76 +61,139 @@ export function turn(talk) {
   const to = talk.offered?.to ?? null;
   const mine = to === state.news.me.id;
   const who = mine ? 'Your turn' : to === null ? 'Waiting' : `${nameOfOperator(to).split(' ')[0]}’s turn`;
-  return make('span', { class: `turn${isMyTurn(talk) ? ' now' : ''}`, 'data-turn': mine ? 'me' : to === null ? 'all' : 'other' },
-    who, talk.offered?.until ? make('span', { class: 'secs', 'data-until': talk.offered.until }, left(talk.offered.until))
-      : make('span', { class: 'secs', 'data-since': talk.since }, ago(talk.since)));
+  return make(
+    'span',
+    { class: `turn${isMyTurn(talk) ? ' now' : ''}`, 'data-turn': mine ? 'me' : to === null ? 'all' : 'other' },
+    who,
+    talk.offered?.until
+      ? make('span', { class: 'secs', 'data-until': talk.offered.until }, left(talk.offered.until))
+      : make('span', { class: 'secs', 'data-since': talk.since }, ago(talk.since)),
+  );
 }
 
 function status(talk) {
   if (talk.state === 'waiting') return turn(talk);
   if (talk.state === 'closed') return make('span', { class: 'soft' }, 'Closed');
-  return isMine(talk) ? make('span', { class: 'soft' }, 'You') : make('span', { class: 'soft' }, nameOfOperator(talk.operator));
+  return isMine(talk)
+    ? make('span', { class: 'soft' }, 'You')
+    : make('span', { class: 'soft' }, nameOfOperator(talk.operator));
 }
 
 /** A text with the words that were searched for marked. */
 function marked(text) {
   const found = words && text.toLowerCase().indexOf(words);
   if (!words || found < 0) return [text];
-  return [text.slice(0, found), make('mark', {}, text.slice(found, found + words.length)), text.slice(found + words.length)];
+  return [
+    text.slice(0, found),
+    make('mark', {}, text.slice(found, found + words.length)),
+    text.slice(found + words.length),
+  ];
 }
 
 function entry(talk) {
   const said = preview(talk);
-  const by = talk.last?.author !== 'operator' ? '' : isMine(talk) ? 'You' : talk.operator === null ? '' : nameOfOperator(talk.operator).split(' ')[0];
+  const by =
+    talk.last?.author !== 'operator'
+      ? ''
+      : isMine(talk)
+        ? 'You'
+        : talk.operator === null
+          ? ''
+          : nameOfOperator(talk.operator).split(' ')[0];
   const current = String(talk.id) === state.open;
-  return make('a', {
-    class: `entry${talk.unread ? ' unread' : ''}${talk.state === 'closed' ? ' shut' : ''}`, href: `#talk/${talk.id}`, 'data-talk': talk.id,
-    'aria-current': current ? 'true' : null, 'data-state': talk.state, tabindex: '-1',
-  }, face(talk.name, talk.group),
-  make('span', { class: 'name' }, ...marked(talk.name)),
-  talk.last ? make('time', { class: 'when', datetime: new Date(talk.last.at).toISOString() }, brief(talk.last.at)) : null,
-  make('span', { class: 'last' }, by && make('span', { class: 'own' }, `${by}: `), ...marked(said)),
-  talk.unread ? make('span', { class: 'badge', 'data-unread': talk.unread }, String(talk.unread), make('span', { class: 'unseen' }, ' unread')) : null,
-  make('span', { class: 'meta' }, make('span', {}, channelName(talk.connector)), status(talk)));
+  return make(
+    'a',
+    {
+      class: `entry${talk.unread ? ' unread' : ''}${talk.state === 'closed' ? ' shut' : ''}`,
+      href: `#talk/${talk.id}`,
+      'data-talk': talk.id,
+      'aria-current': current ? 'true' : null,
+      'data-state': talk.state,
+      tabindex: '-1',
+    },
+    face(talk.name, talk.group),
+    make('span', { class: 'name' }, ...marked(talk.name)),
+    talk.last
+      ? make('time', { class: 'when', datetime: new Date(talk.last.at).toISOString() }, brief(talk.last.at))
+      : null,
+    make('span', { class: 'last' }, by && make('span', { class: 'own' }, `${by}: `), ...marked(said)),
+    talk.unread
+      ? make(
+          'span',
+          { class: 'badge', 'data-unread': talk.unread },
+          String(talk.unread),
+          make('span', { class: 'unseen' }, ' unread'),
+        )
+      : null,
+    make('span', { class: 'meta' }, make('span', {}, channelName(talk.connector)), status(talk)),
+  );
 }
 
 /** Those that filter and search leave, newest first. A search looks everywhere. */
 export function listed() {
   const talks = state.news?.talks || [];
-  if (words) return talks.filter((talk) => talk.name.toLowerCase().includes(words) || preview(talk).toLowerCase().includes(words));
+  if (words)
+    return talks.filter(
+      (talk) => talk.name.toLowerCase().includes(words) || preview(talk).toLowerCase().includes(words),
+    );
   const [, , holds] = FILTERS.find(([id]) => id === filter);
   return talks.filter(holds);
 }
 
 export function showList() {
   const { talks } = state.news;
-  keep(at('filters'), FILTERS.map(([id, name, holds]) => {
-    const count = id === 'mine' || id === 'waiting' ? talks.filter(holds).length : 0;
-    return {
-      key: id, sign: `${filter}${count}${words}`, build: () => make('button', {
-        type: 'button', 'data-filter': id, 'data-do': 'filter', 'aria-pressed': String(!words && filter === id), onclick: () => choose(id),
-      }, name, count ? make('span', { class: `count${id === 'waiting' ? ' hot' : ''}` }, String(count)) : null),
-    };
-  }));
+  keep(
+    at('filters'),
+    FILTERS.map(([id, name, holds]) => {
+      const count = id === 'mine' || id === 'waiting' ? talks.filter(holds).length : 0;
+      return {
+        key: id,
+        sign: `${filter}${count}${words}`,
+        build: () =>
+          make(
+            'button',
+            {
+              type: 'button',
+              'data-filter': id,
+              'data-do': 'filter',
+              'aria-pressed': String(!words && filter === id),
+              onclick: () => choose(id),
+            },
+            name,
+            count ? make('span', { class: `count${id === 'waiting' ? ' hot' : ''}` }, String(count)) : null,
+          ),
+      };
+    }),
+  );
   const shown = listed();
   const items = shown.map((talk) => ({
-    key: talk.id, sign: JSON.stringify([talk, String(talk.id) === state.open, words, state.news.operators.map((one) => one.name)]), build: () => entry(talk),
+    key: talk.id,
+    sign: JSON.stringify([talk, String(talk.id) === state.open, words, state.news.operators.map((one) => one.name)]),
+    build: () => entry(talk),
   }));
   if (!items.length) {
-    const [title, text] = words ? ['Nothing found', `No name or last message holds “${words}”.`]
+    const [title, text] = words
+      ? ['Nothing found', `No name or last message holds “${words}”.`]
       : [talks.length || filter !== 'all' ? 'Nothing here' : 'Quiet so far', FILTERS.find(([id]) => id === filter)[3]];
-    items.push({ key: 'none', sign: title + text, build: () => make('p', { class: 'list-none' }, make('strong', {}, title), text) });
+    items.push({
+      key: 'none',
+      sign: title + text,
+      build: () => make('p', { class: 'list-none' }, make('strong', {}, title), text),
+    });
   }
   keep(at('list'), items);
   const entries = [...at('list').querySelectorAll('.entry')];
-  const reach = entries.find((one) => one === document.activeElement) || entries.find((one) => one.ariaCurrent === 'true') || entries[0];
+  const reach =
+    entries.find((one) => one === document.activeElement) ||
+    entries.find((one) => one.ariaCurrent === 'true') ||
+    entries[0];
   for (const one of entries) one.tabIndex = one === reach ? 0 : -1;
 }
 
 /** Shows those of one filter. */
 export function choose(id) {
   filter = id;
-  localStorage.setItem(SHELF, id);
+  store(SHELF, id);
   at('search').value = '';
   words = '';
   showList();
@@ -143,19 +213,39 @@ export function step(by, open) {
 
 /** Builds what never changes. */
 export function buildList() {
-  const field = make('input', { id: 'search', class: 'field', type: 'search', placeholder: 'Search', 'aria-label': 'Search names and last messages', autocomplete: 'off', spellcheck: 'false' });
-  field.addEventListener('input', () => { words = field.value.trim().toLowerCase(); showList(); });
+  const field = make('input', {
+    id: 'search',
+    class: 'field',
+    type: 'search',
+    placeholder: 'Search',
+    'aria-label': 'Search names and last messages',
+    autocomplete: 'off',
+    spellcheck: 'false',
+  });
+  field.addEventListener('input', () => {
+    words = field.value.trim().toLowerCase();
+    showList();
+  });
   field.addEventListener('keydown', (event) => {
     if (event.key === 'ArrowDown' || event.key === 'Enter') {
       event.preventDefault();
       const first = at('list').querySelector('.entry');
-      if (event.key === 'Enter') first?.click(); else first?.focus();
+      if (event.key === 'Enter') first?.click();
+      else first?.focus();
     }
     if (event.key !== 'Escape') return;
     event.stopPropagation();
-    if (words) { field.value = ''; words = ''; showList(); } else field.blur();
+    if (words) {
+      field.value = '';
+      words = '';
+      showList();
+    } else field.blur();
   });
-  at('find').replaceChildren(glyph('search'), field, make('kbd', { 'aria-hidden': 'true' }, /Mac|iPhone|iPad/.test(navigator.platform) ? '⌘K' : 'Ctrl K'));
+  at('find').replaceChildren(
+    glyph('search'),
+    field,
+    make('kbd', { 'aria-hidden': 'true' }, /Mac|iPhone|iPad/.test(navigator.platform) ? '⌘K' : 'Ctrl K'),
+  );
   at('list').addEventListener('keydown', (event) => {
     const by = { ArrowDown: 1, ArrowUp: -1, Home: -1e6, End: 1e6 }[event.key];
     if (!by || event.altKey) return;

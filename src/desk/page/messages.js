@@ -7,7 +7,12 @@ import { glyph } from './glyphs.js';
 /** Messages of one author that follow each other within this stand together. */
 const TOGETHER_MS = 5 * 60_000;
 
-const MARKS = { sending: ['Sending…', ''], delivered: ['Delivered', 'ok'], failed: ['Not delivered', 'bad'] };
+const MARKS = {
+  sending: ['Sending…', '', null],
+  delivered: ['Delivered', 'ok', 'check'],
+  read: ['Read', 'ok', 'both'],
+  failed: ['Not delivered', 'bad', null],
+};
 
 function size(bytes) {
   if (bytes === null || bytes === undefined) return '';
@@ -20,10 +25,17 @@ export function fileRow(file) {
   const here = file.state === 'here' ? `desk/file?${new URLSearchParams({ id: file.id })}` : '';
   const note = { waiting: 'being fetched…', failed: 'could not be fetched' }[file.state] || size(file.size);
   if (here && file.image) {
-    return make('a', { class: 'picture', href: here, target: '_blank', rel: 'noreferrer noopener', title: file.name },
-      make('img', { src: here, alt: file.name, loading: 'lazy', decoding: 'async' }));
+    return make(
+      'a',
+      { class: 'picture', href: here, target: '_blank', rel: 'noreferrer noopener', title: file.name },
+      make('img', { src: here, alt: file.name, loading: 'lazy', decoding: 'async' }),
+    );
   }
-  const inside = [glyph('file'), make('span', { class: 'file-name' }, file.name), note && make('span', { class: 'small soft' }, note)];
+  const inside = [
+    glyph('file'),
+    make('span', { class: 'file-name' }, file.name),
+    note && make('span', { class: 'small soft' }, note),
+  ];
   const how = { class: 'file', 'data-file': file.state, title: file.url };
   if (here) return make('a', { ...how, href: here, target: '_blank', rel: 'noreferrer noopener' }, ...inside);
   return outside(file.url, how, ...inside);
@@ -31,30 +43,54 @@ export function fileRow(file) {
 
 /** The delivery mark; what failed says why and offers another try. */
 function mark(message, trouble) {
-  if (!message.mark || message.deleted) return null;
-  const [words, look] = MARKS[message.mark];
-  const shown = make('span', { class: `mark ${look}`, 'data-mark': message.mark }, message.mark === 'delivered' ? glyph('check') : null, words);
+  if (!MARKS[message.mark] || message.deleted) return null;
+  const [words, look, drawn] = MARKS[message.mark];
+  const shown = make('span', { class: `mark ${look}`, 'data-mark': message.mark }, drawn && glyph(drawn), words);
   if (message.mark !== 'failed') return shown;
   const again = make('button', { type: 'button', class: 'again', 'data-do': 'again' }, 'Try again');
   again.addEventListener('click', async () => {
     again.disabled = true;
-    await ask('desk/again', { id: message.id }).catch((problem) => { again.disabled = false; trouble(problem); });
+    await ask('desk/again', { id: message.id }).catch((problem) => {
+      again.disabled = false;
+      trouble(problem);
+    });
   });
   return make('span', { class: 'failed' }, shown, again);
 }
 
 /** A message's text as a quote that BB-code and every channel understand. */
-const quoted = (text) => `${(plain(text) || text).split('\n').map((line) => `>> ${line}`).join('\n')}\n`;
+const quoted = (text) =>
+  `${(plain(text) || text)
+    .split('\n')
+    .map((line) => `>> ${line}`)
+    .join('\n')}\n`;
 
 /** What can be done with a message, for those who point at it or reach it by keyboard. */
 function tools(message, talk, does) {
   if (message.deleted || message.author === 'system') return null;
   const own = message.author === 'operator' && message.mark !== 'sending';
-  const sent = own && message.mark === 'delivered';
-  return make('div', { class: 'actions', role: 'group', 'aria-label': 'This message' },
-    talk.can.write && message.text ? make('button', { type: 'button', 'data-do': 'quote', title: 'Quote', 'aria-label': 'Quote', onclick: () => does.quote(quoted(message.text)) }, glyph('quote')) : null,
-    ...actions(sent && talk.can.edit && (() => does.edit(message.id, message.text)),
-      sent && talk.can.delete && (() => ask('desk/delete', { id: message.id }))));
+  const sent = own && message.mark !== 'failed';
+  return make(
+    'div',
+    { class: 'actions', role: 'group', 'aria-label': 'This message' },
+    talk.can.write && message.text
+      ? make(
+          'button',
+          {
+            type: 'button',
+            'data-do': 'quote',
+            title: 'Quote',
+            'aria-label': 'Quote',
+            onclick: () => does.quote(quoted(message.text)),
+          },
+          glyph('quote'),
+        )
+      : null,
+    ...actions(
+      sent && talk.can.edit && (() => does.edit(message.id, message.text)),
+      sent && talk.can.delete && (() => ask('desk/delete', { id: message.id })),
+    ),
+  );
 }
 
 function bubble(message, { talk, does, first, named }) {
@@ -62,15 +98,28 @@ function bubble(message, { talk, does, first, named }) {
   const kind = message.author === 'system' ? ' system' : mine ? ' mine' : '';
   const files = message.deleted ? [] : message.files;
   const bare = !message.text && files.length && files.every((file) => file.image && file.state === 'here');
-  return make('article', {
-    class: `bubble${kind}${message.deleted ? ' gone' : ''}${first ? ' first' : ''}${bare ? ' bare' : ''}`, 'data-message': message.id, 'data-author': message.author,
-    'aria-label': message.who || message.author, tabindex: '-1',
-  }, named ? make('div', { class: 'who' }, message.who) : null,
-  message.deleted ? make('p', { class: 'text' }, 'Message deleted') : message.text ? bbcode(message.text) : null,
-  ...files.map(fileRow),
-  message.why && message.mark === 'failed' ? make('p', { class: 'why' }, message.why) : null,
-  make('div', { class: 'meta' }, message.edited && !message.deleted ? make('span', {}, 'edited') : null, moment(message.at), mark(message, does.trouble)),
-  tools(message, talk, does));
+  return make(
+    'article',
+    {
+      class: `bubble${kind}${message.deleted ? ' gone' : ''}${first ? ' first' : ''}${bare ? ' bare' : ''}`,
+      'data-message': message.id,
+      'data-author': message.author,
+      'aria-label': message.who || message.author,
+      tabindex: '-1',
+    },
+    named ? make('div', { class: 'who' }, message.who) : null,
+    message.deleted ? make('p', { class: 'text' }, 'Message deleted') : message.text ? bbcode(message.text) : null,
+    ...files.map(fileRow),
+    message.why && message.mark === 'failed' ? make('p', { class: 'why' }, message.why) : null,
+    make(
+      'div',
+      { class: 'meta' },
+      message.edited && !message.deleted ? make('span', {}, 'edited') : null,
+      moment(message.at),
+      mark(message, does.trouble),
+    ),
+    tools(message, talk, does),
+  );
 }
 
 /**
@@ -80,15 +129,26 @@ function bubble(message, { talk, does, first, named }) {
 export function items(talk, messages, fresh, does) {
   let before = null;
   const list = withDays(messages, (message) => {
-    const first = !before || before.author !== message.author || before.who !== message.who || message.at - before.at > TOGETHER_MS;
-    const named = first && message.who && message.author !== 'system' && (talk.group || ![talk.name, does.me()].includes(message.who));
+    const first =
+      !before || before.author !== message.author || before.who !== message.who || message.at - before.at > TOGETHER_MS;
+    const named =
+      first &&
+      message.who &&
+      message.author !== 'system' &&
+      (talk.group || ![talk.name, does.me()].includes(message.who));
     before = message;
     return {
-      key: `m${message.id}`, sign: JSON.stringify([message, first, named, talk.can]), message: message.id,
+      key: `m${message.id}`,
+      sign: JSON.stringify([message, first, named, talk.can]),
+      message: message.id,
       build: () => bubble(message, { talk, does, first, named }),
     };
   });
   const at = list.findIndex((item) => fresh !== null && item.message === fresh);
-  if (at >= 0) list.splice(at, 0, { key: 'fresh', build: () => make('div', { class: 'fresh', id: 'fresh' }, make('span', {}, 'New')) });
+  if (at >= 0)
+    list.splice(at, 0, {
+      key: 'fresh',
+      build: () => make('div', { class: 'fresh', id: 'fresh' }, make('span', {}, 'New')),
+    });
   return list;
 }

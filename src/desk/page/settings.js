@@ -7,7 +7,10 @@ import { showRules } from './rules.js';
 import { state } from './state.js';
 
 const at = (id) => document.getElementById(id);
-const TABS = [['channel', 'Channel'], ['rules', 'Rules']];
+const TABS = [
+  ['channel', 'Channel'],
+  ['rules', 'Rules'],
+];
 
 let shown = '';
 
@@ -15,7 +18,14 @@ let shown = '';
 export function labelled({ label, hint }, input, ...more) {
   const id = input.id;
   if (hint) input.setAttribute('aria-describedby', `${id}-hint`);
-  return make('div', { class: 'labelled' }, make('label', { for: id }, label), input, ...more, hint ? make('p', { class: 'hint', id: `${id}-hint` }, hint) : null);
+  return make(
+    'div',
+    { class: 'labelled' },
+    make('label', { for: id }, label),
+    input,
+    ...more,
+    hint ? make('p', { class: 'hint', id: `${id}-hint` }, hint) : null,
+  );
 }
 
 /** A button that is busy while `run()` goes on; what goes wrong is said in `error`. */
@@ -43,10 +53,36 @@ export function busyButton(attributes, words, busyWords, error, run) {
 export const errorBox = () => make('p', { class: 'error', role: 'alert', hidden: true, 'data-error': true });
 
 function adder() {
-  const field = make('input', { id: 'new-line', class: 'field', inputmode: 'numeric', placeholder: 'Number', 'aria-label': 'Number of the new line', maxlength: '9' });
+  const field = make('input', {
+    id: 'new-line',
+    class: 'field',
+    inputmode: 'numeric',
+    placeholder: 'Number',
+    'aria-label': 'Number of the new line',
+    maxlength: '9',
+  });
   const error = errorBox();
-  const form = make('form', { class: 'add-line', hidden: true }, field, make('button', { class: 'plain', type: 'submit', 'data-do': 'line-add' }, 'Add'), error);
-  const open = make('button', { type: 'button', class: 'chip', 'data-do': 'line-new', onclick: () => { form.hidden = !form.hidden; if (!form.hidden) field.focus(); } }, glyph('plus'), 'Add a line');
+  const form = make(
+    'form',
+    { class: 'add-line', hidden: true },
+    field,
+    make('button', { class: 'plain', type: 'submit', 'data-do': 'line-add' }, 'Add'),
+    error,
+  );
+  const open = make(
+    'button',
+    {
+      type: 'button',
+      class: 'chip',
+      'data-do': 'line-new',
+      onclick: () => {
+        form.hidden = !form.hidden;
+        if (!form.hidden) field.focus();
+      },
+    },
+    glyph('plus'),
+    'Add a line',
+  );
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
     error.hidden = true;
@@ -72,16 +108,44 @@ function showNav(line, tab) {
     const held = attention.some((other) => other.line === one.line);
     const mark = held ? 'bad' : one.connected ? 'on' : '';
     return {
-      key: `line ${one.line}`, sign: JSON.stringify([one, line, tab, held]), build: () => make('a', {
-        class: 'chip', href: `#line/${encodeURIComponent(one.line)}/${tab}`, 'data-line': one.line, 'data-do': 'line', 'aria-current': one.line === line ? 'page' : null,
-      }, make('span', { class: `dot ${mark}` }), `Line ${one.line}`, one.name ? make('span', { class: 'soft' }, one.name) : null,
-      make('span', { class: 'unseen' }, held ? 'needs attention' : one.connected ? 'connected' : 'not connected')),
+      key: `line ${one.line}`,
+      sign: JSON.stringify([one, line, tab, held]),
+      build: () =>
+        make(
+          'a',
+          {
+            class: 'chip',
+            href: `#line/${encodeURIComponent(one.line)}/${tab}`,
+            'data-line': one.line,
+            'data-do': 'line',
+            'aria-current': one.line === line ? 'page' : null,
+          },
+          make('span', { class: `dot ${mark}` }),
+          `Line ${one.line}`,
+          one.name ? make('span', { class: 'soft' }, one.name) : null,
+          make('span', { class: 'unseen' }, held ? 'needs attention' : one.connected ? 'connected' : 'not connected'),
+        ),
     };
   });
   keep(at('line-chips'), chips);
-  keep(at('line-tabs'), TABS.map(([id, name]) => ({
-    key: id, sign: `${line}${tab}`, build: () => make('a', { href: `#line/${encodeURIComponent(line)}/${id}`, 'data-tab': id, 'data-do': 'tab', 'aria-current': id === tab ? 'page' : null }, name),
-  })));
+  keep(
+    at('line-tabs'),
+    TABS.map(([id, name]) => ({
+      key: id,
+      sign: `${line}${tab}`,
+      build: () =>
+        make(
+          'a',
+          {
+            href: `#line/${encodeURIComponent(line)}/${id}`,
+            'data-tab': id,
+            'data-do': 'tab',
+            'aria-current': id === tab ? 'page' : null,
+          },
+          name,
+        ),
+    })),
+  );
 }
 
 /** Shows the settings of a line, or only brings what the news changed up to date. */
@@ -90,22 +154,38 @@ export function showSettings(line, tab) {
   at('settings').hidden = false;
   if (!at('line-chips')) {
     at('settings').replaceChildren(
-      make('header', { class: 'bar' }, make('a', { class: 'icon', href: '#', 'aria-label': 'Leave the settings', 'data-do': 'back' }, glyph('back')), make('h2', { class: 'grow' }, 'Settings')),
-      make('div', { class: 'settings-nav' }, make('div', { class: 'chip-row' }, make('div', { class: 'chips', id: 'line-chips' }), adder()),
-        make('nav', { class: 'tabs', id: 'line-tabs', 'aria-label': 'Settings of the line' })),
-      make('div', { class: 'settings-body', id: 'settings-body' }));
+      make(
+        'header',
+        { class: 'bar' },
+        make('a', { class: 'icon', href: '#', 'aria-label': 'Leave the settings', 'data-do': 'leave' }, glyph('back')),
+        make('h2', { class: 'grow' }, 'Settings'),
+      ),
+      make(
+        'div',
+        { class: 'settings-nav' },
+        make('div', { class: 'chip-row' }, make('div', { class: 'chips', id: 'line-chips' }), adder()),
+        make('nav', { class: 'tabs', id: 'line-tabs', 'aria-label': 'Settings of the line' }),
+      ),
+      make('div', { class: 'settings-body', id: 'settings-body' }),
+    );
   }
   showNav(line, tab);
   const held = state.news.attention.some((one) => one.line === line);
   const connected = state.news.lines.find((one) => one.line === line)?.connected;
   // News redraws the form only if it says something of this line, and never over what somebody types.
-  const sign = `${route}/${held}/${connected}`;
+  const sign = tab === 'rules' ? route : `${route}/${held}/${connected}`;
   if (shown === sign) return;
-  const typing = shown.startsWith(`${route}/`) && at('settings-body').contains(document.activeElement) && document.activeElement.matches('input, textarea, select');
+  const typing =
+    shown.startsWith(route) &&
+    at('settings-body').contains(document.activeElement) &&
+    document.activeElement.matches('input, textarea, select');
   shown = sign;
   if (typing) return;
   const body = at('settings-body');
-  if (!line) body.replaceChildren(make('p', { class: 'soft' }, 'Add a line to begin with: the number of the Open Line in the portal.'));
+  if (!line)
+    body.replaceChildren(
+      make('p', { class: 'soft' }, 'Add a line to begin with: the number of the Open Line in the portal.'),
+    );
   else if (tab === 'rules') showRules(body, line);
   else showChannel(body, line);
 }

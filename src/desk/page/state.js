@@ -5,8 +5,9 @@ import { ask } from './common.js';
 /**
  * @typedef {{id: number|string, name: string, here: boolean, load?: number}} Operator
  * @typedef {{id: number|string, connector: string, line: string, name: string, group: boolean,
- *   state: 'waiting'|'taken'|'closed', operator: Operator['id']|null, offered: {to: Operator['id']|null, until: number|null}|null,
- *   since: number, unread: number, rating: 0|1|null, can: {edit: boolean, delete: boolean, write: boolean}, last: object|null}} Talk
+ *   state: 'waiting'|'taken'|'closed', operator: Operator['id']|null,
+ *   offered: {to: Operator['id']|null, until: number|null}|null, since: number, unread: number, rating: 0|1|null,
+ *   can: {edit: boolean, delete: boolean, write: boolean}, last: object|null}} Talk
  * @typedef {{version: number, me: Operator, module: string, domain: string, operators: Operator[], talks: Talk[],
  *   talk: object|null, attention: {line: string, connector: string, since: number}[],
  *   lines: {line: string, connected: boolean, name: string|null}[]}} News
@@ -26,11 +27,22 @@ export const talkOf = (id) => state.news?.talks.find((talk) => String(talk.id) =
 export const nameOfOperator = (id) => state.news?.operators.find((one) => one.id === id)?.name || 'somebody';
 export const isMine = (talk) => talk.state === 'taken' && talk.operator === state.news.me.id;
 /** It waits, and it is this operator's turn or everybody's. */
-export const isMyTurn = (talk) => talk.state === 'waiting' && (!talk.offered || talk.offered.to === null || talk.offered.to === state.news.me.id);
+export const isMyTurn = (talk) =>
+  talk.state === 'waiting' && (!talk.offered || talk.offered.to === null || talk.offered.to === state.news.me.id);
 
 const CHANNELS = {
-  msteams: 'Teams', webchat: 'Web Chat', telegram: 'Telegram', slack: 'Slack', skype: 'Skype', facebookmessenger: 'Messenger',
-  emailoffice365: 'E-mail', twilio: 'SMS', directline: 'Direct Line', groupme: 'GroupMe', kik: 'Kik', line: 'LINE',
+  msteams: 'Teams',
+  webchat: 'Web Chat',
+  telegram: 'Telegram',
+  slack: 'Slack',
+  skype: 'Skype',
+  facebookmessenger: 'Messenger',
+  emailoffice365: 'E-mail',
+  twilio: 'SMS',
+  directline: 'Direct Line',
+  groupme: 'GroupMe',
+  kik: 'Kik',
+  line: 'LINE',
 };
 /** A channel by the name people know it by. */
 export const channelName = (connector) => CHANNELS[connector.split('.')[1]] || connector;
@@ -80,7 +92,9 @@ function setClock(date) {
 async function next() {
   question = new AbortController();
   const open = state.open;
-  const answer = await fetch(`desk/news?${new URLSearchParams({ after, ...(open && { talk: open }) })}`, { signal: question.signal });
+  const answer = await fetch(`desk/news?${new URLSearchParams({ after, ...(open && { talk: open }) })}`, {
+    signal: question.signal,
+  });
   if (answer.status === 401) return false;
   if (!answer.ok) throw new Error(`news: ${answer.status}`);
   const news = await answer.json();
@@ -98,15 +112,20 @@ export async function follow(show) {
   after = 0;
   for (let failed = 0; ;) {
     try {
-      if (!await next()) return;
+      if (!(await next())) return;
       failed = 0;
       state.lost = false;
       show();
     } catch (problem) {
       if (problem.name === 'AbortError') continue;
       // One failed question is no news; a second one is.
-      if (failed > 0 && !state.lost) { state.lost = true; show(); }
-      await new Promise((wake) => { setTimeout(wake, WAITS[Math.min(failed, WAITS.length - 1)]); });
+      if (failed > 0 && !state.lost) {
+        state.lost = true;
+        show();
+      }
+      await new Promise((wake) => {
+        setTimeout(wake, WAITS[Math.min(failed, WAITS.length - 1)]);
+      });
       failed += 1;
     }
   }
