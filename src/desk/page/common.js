@@ -21,7 +21,7 @@ export function make(name, attributes = {}, ...children) {
 }
 
 /** An answer that is none: its `status` is the HTTP status, 0 if nothing came back at all. */
-export class Refused extends Error {
+class Refused extends Error {
   constructor(words, status) {
     super(words);
     this.status = status;

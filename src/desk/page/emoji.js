@@ -24,7 +24,7 @@ const TABLE = GROUPS.map(([name, mark, rows]) => [
 const ALL = TABLE.flatMap(([, , rows]) => rows);
 
 /** Those that each of the words begins a word of; whole words first. */
-export function search(text) {
+function search(text) {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   const found = ALL.filter((row) => words.every((word) => ` ${row.words}`.includes(` ${word}`)));
   const exact = (row) => words.every((word) => row.words.split(' ').includes(word));

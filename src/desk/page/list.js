@@ -19,7 +19,7 @@ let words = '';
 const at = (id) => document.getElementById(id);
 
 /** What was said last, in one line. */
-export function preview({ last }) {
+function preview({ last }) {
   if (!last) return '';
   if (last.deleted) return 'Message deleted';
   return plain(last.text) || last.file || 'File';
@@ -130,7 +130,7 @@ function entry(talk) {
 }
 
 /** Those that filter and search leave, newest first. A search looks everywhere. */
-export function listed() {
+function listed() {
   const talks = state.news?.talks || [];
   if (words)
     return talks.filter(
