@@ -1,6 +1,7 @@
-//! The twins' HTTP server: tiny_http on loopback, a fixed number of threads, whole requests in, whole answers out.
+//! The twins' HTTP server: tiny_http on loopback, a fixed number of threads, whole requests in, whole answers out, one
+//! on each connection.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -140,8 +141,14 @@ fn serve(mut request: tiny_http::Request, handler: &(impl Fn(Ask) -> Tell + ?Siz
             response = response.with_header(header);
         }
     }
+    // Said in version 1.0, it is the last answer of its connection: a connection that a browser keeps holds a thread of
+    // tiny_http, which loses count of its idle ones and then leaves a new connection waiting for the end of an old one.
+    let (asked, version) = (request.headers().to_vec(), tiny_http::HTTPVersion(1, 0));
+    let without_body = *request.method() == tiny_http::Method::Head;
+    let mut writer = request.into_writer();
+    let printed = response.raw_print(&mut writer, version, &asked, without_body, None);
     // Whoever asked may be gone.
-    let _ = request.respond(response);
+    let _ = printed.and_then(|()| writer.flush());
 }
 
 /// How a request shall fail.
@@ -197,7 +204,6 @@ mod tests {
 
     #[test]
     fn only_a_whole_body_reaches_the_handler() {
-        use std::io::Write;
         let url = start(0, |ask| Tell::new(200, "text/plain", ask.body)).unwrap();
         // Up to 1024 bytes tiny_http reads by itself and hangs up on a short body; longer ones reach us.
         for (declared, sent, status) in
@@ -210,6 +216,37 @@ mod tests {
             let mut answer = String::new();
             stream.read_to_string(&mut answer).unwrap();
             assert_eq!(answer.split(' ').nth(1), status, "{declared} {sent}: {answer}");
+        }
+    }
+
+    /// A browser opens several connections at once and keeps those that it may for minutes.
+    #[test]
+    fn browsers_that_come_at_once_are_all_served() {
+        use std::io::{BufRead, BufReader};
+        let url = start(0, |ask| Tell::new(200, "text/plain", ask.body)).unwrap();
+        let address = url.strip_prefix("http://").unwrap().to_owned();
+        let visit = |address: String| {
+            let mut stream = BufReader::new(std::net::TcpStream::connect(address).unwrap());
+            stream.get_ref().set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            stream.get_mut().write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+            let mut status = String::new();
+            stream.read_line(&mut status).unwrap();
+            // What may be kept for the next request is kept.
+            status.starts_with("HTTP/1.1").then_some(stream)
+        };
+        let mut kept = Vec::new();
+        for round in 0..40 {
+            let visits: Vec<_> = (0..8)
+                .map(|_| {
+                    std::thread::spawn({
+                        let address = address.clone();
+                        move || visit(address)
+                    })
+                })
+                .collect();
+            for one in visits {
+                kept.push(one.join().unwrap_or_else(|_| panic!("round {round}: a browser waits in vain")));
+            }
         }
     }
 }
