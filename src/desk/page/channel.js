@@ -122,18 +122,28 @@ function wizard() {
     ),
   );
   return [
-    make(
-      'p',
-      { class: 'lead', id: 'connected', 'data-connected': 'no' },
-      make('span', { class: 'dot' }),
-      'Not connected yet.',
-    ),
+    isHeld()
+      ? attention()
+      : make(
+          'p',
+          { class: 'lead', id: 'connected', 'data-connected': 'no' },
+          make('span', { class: 'dot' }),
+          'Not connected yet.',
+        ),
     steps,
     step(errorBox()),
   ];
 }
 
-/** The bot works elsewhere now: one button saves the same settings again, which takes it back. */
+/** The bot works elsewhere now. */
+const isHeld = () => view.data.attention || state.news.attention.some((one) => one.line === view.line);
+/** The server still has the bot's keys. */
+const isKept = () => Boolean(view.data.settings?.app_id);
+
+/**
+ * The bot works elsewhere now. Where its keys are kept, one button saves them again, which takes it back; else the steps
+ * below do.
+ */
 function attention() {
   const error = errorBox();
   const found = state.news.attention.find((one) => one.line === view.line);
@@ -145,10 +155,12 @@ function attention() {
       'p',
       {},
       `This bot was connected elsewhere${found?.since ? ` on ${whole(found.since)}` : ''}, so its messages no longer arrive `,
-      'here. Save its settings again to take it back.',
+      isKept()
+        ? 'here. Save its settings again to take it back.'
+        : 'here. To take it back, go through the steps again: its keys and its webhook address are new ones.',
     ),
     error,
-    make(
+    isKept() && make(
       'div',
       { class: 'buttons' },
       busyButton(
@@ -169,7 +181,7 @@ function attention() {
 function form() {
   const error = errorBox();
   const testError = errorBox();
-  const held = view.data.attention || state.news.attention.some((one) => one.line === view.line);
+  const held = isHeld();
   const sure = make('button', { type: 'button', class: 'plain', 'data-do': 'disconnect' }, 'Disconnect');
   sure.addEventListener('blur', () => {
     delete sure.dataset.sure;
@@ -275,7 +287,7 @@ function form() {
 
 function draw(moved) {
   const ready = view.data.connected || view.data.attention;
-  const steps = !ready || (view.wizard && !view.tested);
+  const steps = !ready || (isHeld() && !isKept()) || (view.wizard && !view.tested);
   view.body.replaceChildren(
     make(
       'div',
@@ -299,7 +311,7 @@ async function load() {
     ...view,
     data,
     values: valuesOf(data.settings),
-    step: view.saved ? STEPS.length - 1 : begun,
+    step: view.saved && begun ? STEPS.length - 1 : begun,
     tested: false,
     wizard: false,
   };

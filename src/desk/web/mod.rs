@@ -129,8 +129,10 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const SHEET: &str = "text/css; charset=utf-8";
 /// The page's files: name, type, content.
 const ASSETS: &[(&str, &str, &[u8])] = &[
+    ("act.js", SCRIPT, include_bytes!("../page/act.js")),
     ("base.css", SHEET, include_bytes!("../page/base.css")),
     ("bbcode.js", SCRIPT, include_bytes!("../page/bbcode.js")),
+    ("bot.js", SCRIPT, include_bytes!("../page/bot.js")),
     ("channel.js", SCRIPT, include_bytes!("../page/channel.js")),
     ("common.js", SCRIPT, include_bytes!("../page/common.js")),
     ("desk.css", SHEET, include_bytes!("../page/desk.css")),
@@ -140,6 +142,7 @@ const ASSETS: &[(&str, &str, &[u8])] = &[
     ("emoji.js", SCRIPT, include_bytes!("../page/emoji.js")),
     ("emoji_table.js", SCRIPT, include_bytes!("../page/emoji_table.js")),
     ("glyphs.js", SCRIPT, include_bytes!("../page/glyphs.js")),
+    ("head.js", SCRIPT, include_bytes!("../page/head.js")),
     ("keys.js", SCRIPT, include_bytes!("../page/keys.js")),
     ("list.js", SCRIPT, include_bytes!("../page/list.js")),
     ("menu.js", SCRIPT, include_bytes!("../page/menu.js")),

@@ -203,6 +203,10 @@ fn the_page_and_its_files_come_with_the_policy() {
         let policy = reply.headers.iter().find(|(name, _)| *name == "Content-Security-Policy").unwrap();
         assert!(policy.1.starts_with("default-src 'none'; script-src 'self'"), "{path}");
     }
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/desk/page");
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let mut left_out = files.filter(|file| file != "desk.html" && ASSETS.iter().all(|(name, ..)| name != file));
+    assert_eq!(left_out.next(), None, "is not served");
     assert!(page.answer(&request("GET", "/pub/imconnector/", &[], &Json::Null)).is_none(), "the protocol's own");
     // What the door refuses never reaches the page.
     let door = scene.office.door(Unsigned::Refused);

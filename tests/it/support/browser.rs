@@ -105,24 +105,24 @@ impl Browser {
         assert!(held, "waited in vain: {what}\n{}", shown.as_str().unwrap_or_default());
     }
 
-    /// Clicks in the middle of what the selector finds, as a mouse does, once it has been scrolled to, stands still and
-    /// nothing lies over it.
+    /// Clicks in the middle of what the selector finds, as a mouse does, once it is there, has been scrolled to, stands
+    /// still and nothing lies over it.
     pub fn click(&mut self, page: &Page, selector: &str) {
         let middle = format!(
             "(async () => {{
-                document.querySelector({0}).scrollIntoView({{ block: 'nearest' }});
                 const find = () => {{
-                    const one = document.querySelector({0});
-                    const box = one.getBoundingClientRect();
-                    return [one, box.x + box.width / 2, box.y + box.height / 2];
+                    const one = document.querySelector({});
+                    const box = one?.getBoundingClientRect();
+                    return one ? [one, box.x + box.width / 2, box.y + box.height / 2] : [null];
                 }};
                 for (let frame = 0; frame < 600; frame++) {{
                     const [before, x, y] = find();
+                    before?.scrollIntoView({{ block: 'nearest' }});
                     await new Promise(requestAnimationFrame);
                     await new Promise(requestAnimationFrame);
                     const [one, toX, toY] = find();
-                    if (one === before && x === toX && y === toY && one.contains(document.elementFromPoint(x, y)))
-                        return [x, y];
+                    if (!one || one !== before || x !== toX || y !== toY) continue;
+                    if (one.contains(document.elementFromPoint(x, y))) return [x, y];
                 }}
                 return null;
             }})()",
@@ -131,7 +131,7 @@ impl Browser {
         // A page behind another one draws no frame and answers no mouse.
         self.ask(Some(page), "Page.bringToFront", json!({})).unwrap();
         let at = self.eval(page, &middle);
-        assert!(at.is_array(), "{selector} never stands still");
+        assert!(at.is_array(), "{selector} is not there, never stands still or lies under something");
         for kind in ["mousePressed", "mouseReleased"] {
             let params = json!({"type": kind, "x": at[0], "y": at[1], "button": "left", "clickCount": 1});
             self.ask(Some(page), "Input.dispatchMouseEvent", params).unwrap();
