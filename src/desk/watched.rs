@@ -12,7 +12,12 @@ pub(crate) struct Watched<T> {
 
 impl<T> Watched<T> {
     pub(crate) fn new(state: T) -> Self {
-        Self { state: Mutex::new((1, state)), changed: Condvar::new() }
+        Self::from_version(1, state)
+    }
+
+    /// With that version to begin with: one above those of an earlier life, so that whoever watched that one has news.
+    pub(crate) fn from_version(version: u64, state: T) -> Self {
+        Self { state: Mutex::new((version, state)), changed: Condvar::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, (u64, T)> {

@@ -167,7 +167,9 @@ impl BotFrameworkTwin {
     }
 
     fn answer(&self, ask: &Ask) -> Tell {
-        if let Some(tell) = self.page(ask) {
+        if ask.is_local()
+            && let Some(tell) = self.page(ask)
+        {
             return tell;
         }
         let faults = self.0.state.read(|state| state.faults.clone());

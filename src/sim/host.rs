@@ -35,6 +35,14 @@ impl Ask {
         self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
+    /// It was asked for by a name of this machine. A page of elsewhere can have its own name lead here, and a browser then
+    /// takes what it asks for its own; it can't hide that name.
+    pub(super) fn is_local(&self) -> bool {
+        let host = self.header("host").unwrap_or_default();
+        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+        matches!(name, "127.0.0.1" | "localhost" | "[::1]" | "")
+    }
+
     /// The body as JSON; null when it is none.
     pub(super) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_default()

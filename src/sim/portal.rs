@@ -172,10 +172,13 @@ impl PortalTwin {
     }
 
     fn answer(&self, ask: Ask) -> Tell {
-        if let Some(tell) = self.control(&ask) {
-            return tell;
-        }
         if !matches!(ask.path.as_str(), "/pub/imconnector/" | "/pub/imconnector/index.php") {
+            if !ask.is_local() {
+                return Tell::missing();
+            }
+            if let Some(tell) = self.control(&ask) {
+                return tell;
+            }
             let page = self.0.page.as_ref();
             return page.and_then(|page| page.answer(&ask.into())).map_or_else(Tell::missing, Tell::from);
         }

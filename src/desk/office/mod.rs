@@ -130,7 +130,7 @@ impl fmt::Debug for Office {
 impl Office {
     /// Opens the desk's file. Files are fetched, turns pass on and the hook is called once [`Self::run_errands`] was.
     pub fn open(options: Options, net: Arc<dyn Net>, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
-        let store = store::Store::open(options.file.as_deref())?;
+        let store = store::Store::open(options.file.as_deref(), clock.now())?;
         let client = Client::new(options.identity, &options.server, Arc::clone(&net), Arc::clone(&clock));
         Ok(Self {
             client,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use crate::clock::UnixMillis;
 use crate::desk::watched::Watched;
 
 const SCHEMA: &str = include_str!("schema.sql");
@@ -67,8 +68,9 @@ impl From<rusqlite::Error> for StoreError {
 pub(super) struct Store(Watched<Connection>);
 
 impl Store {
-    /// Opens a file, made when it is missing; without a path, one in memory.
-    pub(super) fn open(path: Option<&Path>) -> Result<Self, StoreError> {
+    /// Opens a file, made when it is missing; without a path, one in memory. `now` numbers the versions from here on: there
+    /// is less than one change a millisecond, so they are above those of an earlier life.
+    pub(super) fn open(path: Option<&Path>, now: UnixMillis) -> Result<Self, StoreError> {
         let mut db = match path {
             Some(path) => {
                 // Nobody else on the machine reads what customers write; SQLite gives its log the same mode.
@@ -98,7 +100,7 @@ impl Store {
             _ => return Err(StoreError::Foreign),
         }
         tx.commit()?;
-        Ok(Self(Watched::new(db)))
+        Ok(Self(Watched::from_version(u64::try_from(now.0).unwrap_or(1), db)))
     }
 
     /// Looks at the file.
@@ -130,15 +132,17 @@ impl Store {
 mod tests {
     use super::*;
 
+    const NOW: UnixMillis = UnixMillis(1_795_608_000_000);
+
     #[test]
     fn a_file_is_opened_again_by_one_process_at_a_time() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("desk.db");
-        let store = Store::open(Some(&path)).unwrap();
+        let store = Store::open(Some(&path), NOW).unwrap();
         store.write(|tx| tx.execute("insert into operators (name) values ('Anna')", [])).unwrap();
-        assert!(matches!(Store::open(Some(&path)), Err(StoreError::InUse)));
+        assert!(matches!(Store::open(Some(&path), NOW), Err(StoreError::InUse)));
         drop(store);
-        let store = Store::open(Some(&path)).unwrap();
+        let store = Store::open(Some(&path), NOW).unwrap();
         let name = store.read(|db| db.query_row("select name from operators", [], |row| row.get::<_, String>(0)));
         assert_eq!(name.as_deref(), Ok("Anna"));
     }
@@ -152,16 +156,16 @@ mod tests {
         let other = Connection::open(path("other")).unwrap();
         other.execute_batch("create table t (x)").unwrap();
         drop(other);
-        drop(Store::open(Some(&path("newer"))).unwrap());
+        drop(Store::open(Some(&path("newer")), NOW).unwrap());
         Connection::open(path("newer")).unwrap().pragma_update(None, "user_version", 99).unwrap();
-        assert!(matches!(Store::open(Some(&path("text"))), Err(StoreError::Foreign)));
-        assert!(matches!(Store::open(Some(&path("other"))), Err(StoreError::Foreign)));
-        assert!(matches!(Store::open(Some(&path("newer"))), Err(StoreError::Newer(99))));
+        assert!(matches!(Store::open(Some(&path("text")), NOW), Err(StoreError::Foreign)));
+        assert!(matches!(Store::open(Some(&path("other")), NOW), Err(StoreError::Foreign)));
+        assert!(matches!(Store::open(Some(&path("newer")), NOW), Err(StoreError::Newer(99))));
     }
 
     #[test]
     fn an_error_leaves_no_half_a_change() {
-        let store = Store::open(None).unwrap();
+        let store = Store::open(None, NOW).unwrap();
         let result: Result<(), rusqlite::Error> = store.write(|tx| {
             tx.execute("insert into operators (name) values ('Anna')", [])?;
             Err(rusqlite::Error::QueryReturnedNoRows)

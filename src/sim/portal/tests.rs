@@ -11,7 +11,11 @@ use crate::portals::boxed::key_md5;
 use crate::portals::boxed::php::Value;
 
 fn twin(version: &str, server: &str) -> PortalTwin {
-    let options = Options {
+    PortalTwin::start(options(version, server), Arc::new(SystemClock::new()), out()).unwrap()
+}
+
+fn options(version: &str, server: &str) -> Options {
+    Options {
         port: 0,
         license_key: KEY.to_owned(),
         version: version.to_owned(),
@@ -21,8 +25,7 @@ fn twin(version: &str, server: &str) -> PortalTwin {
         fetch: None,
         hook: None,
         page: true,
-    };
-    PortalTwin::start(options, Arc::new(SystemClock::new()), out()).unwrap()
+    }
 }
 
 /// A push of the server, signed with the key of `license_key`.
@@ -252,4 +255,57 @@ fn rubbish_is_answered_in_the_protocol() {
         let (status, reply) = post(&twin, body.to_vec());
         assert_eq!((status, &reply["OK"]), (200, &Json::Bool(false)), "{body:?}");
     }
+}
+
+/// What a page of elsewhere asks for, whose name leads to this machine, is not answered; the protocol is.
+#[test]
+fn the_page_and_the_scripts_addresses_are_for_this_machine() {
+    use crate::sim::host::Ask;
+    let (url, _heard) = server();
+    let twin = twin("20.0.75", &url);
+    let ask = |path: &str, host: &str| {
+        let headers = vec![("Host".to_owned(), host.to_owned())];
+        twin.answer(Ask { method: "GET".into(), path: path.into(), query: String::new(), headers, body: vec![] }).status
+    };
+    for host in ["127.0.0.1:7400", "localhost:7400", "localhost"] {
+        assert_eq!((ask("/", host), ask("/sim/messages", host)), (200, 200), "{host}");
+    }
+    for host in ["evil.test:7400", "evil.test", "127.0.0.1.evil.test"] {
+        assert_eq!((ask("/", host), ask("/sim/messages", host), ask("/desk/door", host)), (404, 404, 404), "{host}");
+        assert_eq!(ask("/pub/imconnector/", host), 200, "{host}");
+    }
+}
+
+#[test]
+fn without_a_page_only_the_wire_is_left() {
+    let (url, _heard) = server();
+    let (clock, net) = (Arc::new(SystemClock::new()), out());
+    let twin = PortalTwin::start(Options { page: false, ..options("20.0.75", &url) }, clock, net).unwrap();
+    for (path, status) in [("/", 404), ("/desk/door", 404), ("/desk/desk.js", 404), ("/sim/messages", 200)] {
+        let call = crate::net::Call {
+            method: "GET",
+            url: format!("{}{path}", twin.url()),
+            headers: vec![],
+            body: vec![],
+            reach: crate::net::Reach::Configured,
+            timeout: LIMIT,
+            answer_max_bytes: 65_536,
+        };
+        assert_eq!(out().call(call).unwrap().status, status, "{path}");
+    }
+}
+
+#[test]
+fn a_desk_with_a_file_keeps_what_it_took() {
+    let folder = tempfile::tempdir().unwrap();
+    let (url, _heard) = server();
+    let kept = || Options { file: Some(folder.path().join("desk.db")), ..options("20.0.75", &url) };
+    let office = {
+        let twin = PortalTwin::start(kept(), Arc::new(SystemClock::new()), out()).unwrap();
+        post(&twin, push(KEY, "receivingMessage", &message("message", "Hi")));
+        let error = PortalTwin::start(kept(), Arc::new(SystemClock::new()), out()).unwrap_err();
+        assert_eq!(error.to_string(), "another process has the desk's file open; stop it first");
+        Arc::clone(twin.office())
+    };
+    assert_eq!(office.talks().unwrap()[0].entries[0].text, "Hi");
 }
