@@ -35,12 +35,12 @@ impl Ask {
         self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    /// It was asked for by a name of this machine. A page of elsewhere can have its own name lead here, and a browser then
-    /// takes what it asks for its own; it can't hide that name.
+    /// It was asked for by a number or by a name without a dot, such as `localhost`. A page of elsewhere can have a name of
+    /// its own lead here, and a browser then takes what it asks for its own; it can't hide that name, which has a dot.
     pub(super) fn is_local(&self) -> bool {
         let host = self.header("host").unwrap_or_default();
         let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-        matches!(name, "127.0.0.1" | "localhost" | "[::1]" | "")
+        !name.contains('.') || name.parse::<std::net::Ipv4Addr>().is_ok()
     }
 
     /// The body as JSON; null when it is none.

@@ -128,3 +128,66 @@ fn promise_6_a_line_that_is_blocked_says_why() {
     assert_eq!(counters::accounting(&service.readers.get().unwrap()).unwrap().queued, 1);
     demo.app.stop();
 }
+
+/// A desk that has confirmed a packet has it, however it ends.
+#[test]
+fn a_desk_that_is_killed_has_what_it_confirmed() {
+    use crate::support::http::Client;
+    use crate::support::program::{LICENCE_KEY, Place};
+    use std::io::{BufRead, BufReader};
+    use trunkline::message::{Body, Chat, Incoming, IncomingKind, User};
+    use trunkline::portals::boxed::{key_md5, push};
+    use trunkline::records::Portal;
+
+    let place = Place::new("");
+    let (licence, data) = (place.path("licence"), place.path("desk.db"));
+    let start = || {
+        let mut command = place.command(&["sim", "portal", "--server", "http://127.0.0.1:9", "--license-key-file"]);
+        command.arg(&licence).arg("--data").arg(&data).args(["--module", "23.100.0"]);
+        let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+        let mut ready = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+        let url = ready.trim().strip_prefix("ready portal=").unwrap().to_owned();
+        (child, url)
+    };
+    let portal = Portal {
+        id: trunkline::ids::PortalId(1),
+        name: "office".into(),
+        protocol: "box".into(),
+        url: String::new(),
+        licence: String::new(),
+        key: key_md5(LICENCE_KEY),
+        version: Some("23.100.0".into()),
+    };
+    let said = |number: u32| Incoming {
+        connector: "botframework.webchat".into(),
+        kind: IncomingKind::Message,
+        key: None,
+        user: User { id: "ann".into(), name: "Ann".into(), ..User::default() },
+        chat: Chat { id: "c".into(), ..Chat::default() },
+        message_id: format!("m{number}"),
+        date: None,
+        text: format!("number {number}"),
+        files: vec![],
+        attachments: vec![],
+        route: None,
+    };
+    for life in 0..4 {
+        let (mut child, url) = start();
+        let (command, data) = push::content(&portal, &[Body::Message(Box::new(said(life)))]);
+        let body = push::form(&portal, command, "botframework.webchat", "7", &data).encode();
+        let headers = "Content-Type: application/x-www-form-urlencoded\r\n";
+        let mut client = Client::connect(&url).unwrap();
+        let reply = client.request("POST", "/pub/imconnector/", headers, body.as_bytes()).unwrap();
+        assert_eq!(reply.json()["OK"], true);
+        // SIGKILL.
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let (mut child, url) = start();
+    let kept = Client::connect(&url).unwrap().request("GET", "/sim/messages", "", b"").unwrap().json();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let texts: Vec<_> = kept.as_array().unwrap().iter().map(|one| one["text"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(texts, ["number 0", "number 1", "number 2", "number 3"]);
+}
