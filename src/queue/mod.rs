@@ -224,6 +224,19 @@ pub fn head(db: &Connection, line: LineId, after: MessageId, limit: usize) -> Re
         .collect()
 }
 
+/// Oldest first. Index: `queue_line_id_idx`.
+const CHATS: &str = "select id, chat from queue where line_id = :line and id > :after order by id limit :limit";
+
+/// The oldest rows of `line` behind the id `after`, each with its chat.
+pub fn chats(db: &Connection, line: LineId, after: MessageId, limit: usize) -> Result<Vec<(MessageId, String)>> {
+    db.prepare_cached(CHATS)?
+        .query_map(
+            named_params! {":line": line.0, ":after": after.0, ":limit": i64::try_from(limit).unwrap_or(i64::MAX)},
+            |row| Ok((MessageId(row.get(0)?), row.get(1)?)),
+        )?
+        .collect()
+}
+
 const CONFIRM: &str = "delete from queue where id = :id and line_id = :line returning connector";
 
 /// Removes confirmed rows; returns how many were still there. Rows that another confirmation has removed already are

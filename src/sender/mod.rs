@@ -372,9 +372,13 @@ impl SenderLoop {
                 let limits = Limits { messages: size.unwrap_or(full.messages), ..full };
                 (queue::head(&self.db, id, task.after, limits.messages)?, limits)
             }
-            Plan::Behind(suspect, skip) => {
-                let behind = queue::head(&self.db, id, task.after.max(suspect), skip + 1)?;
-                (behind.into_iter().skip(skip).collect(), Limits { messages: 1, ..full })
+            Plan::Behind(evidence) => {
+                let waiting = queue::chats(&self.db, id, task.after, trouble::EVIDENCE_WITHIN)?;
+                let rows = match evidence.of(&waiting) {
+                    Some(MessageId(row)) => queue::head(&self.db, id, MessageId(row - 1), 1)?,
+                    None => Vec::new(),
+                };
+                (rows, Limits { messages: 1, ..full })
             }
         };
         match packet::cut(rows, limits) {

@@ -151,7 +151,8 @@ impl SenderLoop {
         if extra == Some(Extra::Evidence) {
             task.trouble.evidence_failed();
         } else if partly || failure.fault != Fault::Portal {
-            poison = task.trouble.refused(posted, &open, self.options.poison_attempts);
+            let answered = failure.fault == Fault::Packet;
+            poison = task.trouble.refused(posted, &open, self.options.poison_attempts, answered);
         }
         let attempt = Some((posted, now.since(flight.began), failure.error.clone()));
         if let Some(row) = poison {

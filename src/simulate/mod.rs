@@ -135,7 +135,8 @@ impl Stage {
         Ok(self.writer.write(WAIT, work)?)
     }
 
-    /// A customer's message of the chat `c`, whose id, key and text are all `mark`; accepted at the clock's moment.
+    /// A customer's message whose id, key and text are all `mark`, accepted at the clock's moment: of the chat that stands
+    /// before a slash in the mark, of `c` where there is none.
     pub fn push(&self, line: LineId, mark: &str) -> Result<(), SimulateError> {
         self.push_all(line, vec![(self.clock.now(), mark.to_owned())])
     }
@@ -155,7 +156,7 @@ impl Stage {
 
     /// The portal's own word that it has these messages.
     pub fn status(&self, line: LineId, marks: &[&str]) {
-        let named = marks.iter().map(|mark| ("c".to_owned(), (*mark).to_owned())).collect();
+        let named = marks.iter().map(|mark| (chat_of(mark).to_owned(), (*mark).to_owned())).collect();
         self.bell.tell(Event::Status { line, connector: CONNECTOR.to_owned(), named, done: None });
     }
 
@@ -193,13 +194,17 @@ impl Drop for Stage {
     }
 }
 
+fn chat_of(mark: &str) -> &str {
+    mark.split_once('/').map_or("c", |(chat, _)| chat)
+}
+
 fn message(mark: &str, at: UnixMillis) -> Body {
     Body::Message(Box::new(Incoming {
         connector: CONNECTOR.into(),
         kind: IncomingKind::Message,
         key: Some(mark.to_owned()),
         user: User { id: "u".into(), name: "Ann".into(), ..User::default() },
-        chat: Chat { id: "c".into(), ..Chat::default() },
+        chat: Chat { id: chat_of(mark).to_owned(), ..Chat::default() },
         message_id: mark.to_owned(),
         date: Some(at.secs()),
         text: mark.to_owned(),

@@ -65,22 +65,85 @@ fn a_message_that_the_portal_does_not_take_is_parked_while_others_pass() {
         let mut house = House::new();
         house.portal("box.test", |_| gone());
         let line = house.line("box.test", "1", "23.100.0");
+        let mark = |number: u32| format!("{}/m{number}", ["ann", "ben", "cat"][number as usize % 3]);
         for number in 0..25 {
-            house.push(line, &format!("m{number}"));
+            house.push(line, &mark(number));
         }
         house.settle();
-        house.portal("box.test", chokes_on("m13", how));
+        house.portal("box.test", chokes_on("ben/m13", how));
         house.pass(Duration::from_hours(1));
-        assert_eq!(reasons(&house), [("m13".to_owned(), "poison".to_owned())], "{case}");
+        assert_eq!(reasons(&house), [("ben/m13".to_owned(), "poison".to_owned())], "{case}");
         let sums = house.sums();
         assert_eq!((sums.confirmed, sums.dead, sums.queued), (24, 1, 0), "{case}");
         let mut passed = house.heard("box.test");
         passed.remove(0);
-        passed.retain(|marks| !marks.contains(&"m13".to_owned()));
-        let want: Vec<String> = (0..25).filter(|number| *number != 13).map(|number| format!("m{number}")).collect();
-        assert_eq!(passed.concat(), want, "{case}: in order, each once");
+        passed.retain(|marks| !marks.contains(&"ben/m13".to_owned()));
+        let passed = passed.concat();
+        assert_eq!(passed.len(), 24, "{case}: each once");
+        for chat in ["ann", "ben", "cat"] {
+            let of = |mark: &String| mark.starts_with(chat);
+            let want: Vec<_> = (0..25).filter(|number| *number != 13).map(mark).filter(of).collect();
+            let got: Vec<_> = passed.iter().filter(|mark| of(mark)).cloned().collect();
+            assert_eq!(got, want, "{case}: in order");
+        }
         let record = house.record(line);
         assert_eq!((record.attempts, record.blocked_until), (0, None), "{case}");
+    }
+}
+
+/// Where only one chat waits, what it wrote next is the evidence, in its order, if the portal answers at all.
+#[test]
+fn a_chat_that_is_alone_is_judged_by_the_portals_answers_only() {
+    for (case, how, dead) in [
+        ("a refusal", refused as fn() -> Reply, 1),
+        ("a fatal error", || answer(500, "<html>Fatal error"), 1),
+        ("silence", silent, 0),
+    ] {
+        let mut house = House::new();
+        house.portal("box.test", chokes_on("m0", how));
+        let line = house.line("box.test", "1", "23.100.0");
+        for number in 0..5 {
+            house.push(line, &format!("m{number}"));
+        }
+        house.pass(Duration::from_hours(12));
+        assert_eq!(reasons(&house).len(), dead, "{case}");
+        // A portal that says nothing may have come back during any of these silences.
+        assert!(house.heard("box.test").concat().contains(&"m4".to_owned()), "{case}");
+        let others = house.heard("box.test").iter().filter(|marks| !marks.contains(&"m0".to_owned())).count();
+        assert_eq!(others > 0, dead == 1, "{case}");
+    }
+}
+
+/// Promise 3. Regression: a portal that came back during a suspect's silence took the evidence, a later message of the
+/// same chat, before the suspect.
+#[test]
+fn promise_3_nobody_of_a_chat_is_overtaken_by_evidence() {
+    for marks in [&["a/0", "a/1", "b/0", "b/1"][..], &["a/0", "a/1", "a/2"], &["a/0", "b/0", "b/1", "a/1", "c/0"]] {
+        for returns_after in 1..8 {
+            let mut house = House::new();
+            let mut lone = 0;
+            house.portal("box.test", move |marks| {
+                lone += u32::from(marks == ["a/0"]);
+                // It comes back while the server still waits for the answer to that one.
+                if lone < returns_after || (lone == returns_after && marks == ["a/0"]) { silent() } else { ok() }
+            });
+            let line = house.line("box.test", "1", "23.100.0");
+            for mark in marks {
+                house.push(line, mark);
+            }
+            house.pass(Duration::from_hours(20));
+            assert_eq!((house.sums().queued, house.sums().dead), (0, 0), "{marks:?} {returns_after}");
+            let mut heard = house.heard("box.test").concat();
+            // The last time that each came is the one that it was taken.
+            let mut seen = std::collections::BTreeSet::new();
+            heard.reverse();
+            heard.retain(|mark| seen.insert(mark.clone()));
+            heard.reverse();
+            for chat in ["a", "b", "c"] {
+                let of: Vec<_> = heard.iter().filter(|mark| mark.starts_with(chat)).collect();
+                assert!(of.is_sorted(), "{marks:?} {returns_after}: {heard:?}");
+            }
+        }
     }
 }
 
@@ -137,8 +200,8 @@ fn a_portal_that_comes_back_before_the_evidence_proves_nothing() {
             if lone < 3 || (lone == 3 && marks == ["m0"]) { how() } else { ok() }
         });
         let line = house.line("box.test", "1", "23.100.0");
-        for number in 0..5 {
-            house.push(line, &format!("m{number}"));
+        for mark in ["m0", "m1", "m2", "d/m3", "m4"] {
+            house.push(line, mark);
         }
         house.pass(Duration::from_hours(12));
         assert_eq!(reasons(&house), [], "{case}");
