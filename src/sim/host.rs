@@ -59,7 +59,7 @@ impl From<Ask> for Request {
 impl From<Reply> for Tell {
     fn from(reply: Reply) -> Self {
         let Reply { status, headers, body } = reply;
-        Self { status, headers, body }
+        Self { status, body, headers }
     }
 }
 

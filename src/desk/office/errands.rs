@@ -138,18 +138,14 @@ impl Office {
         };
         let attempts = event.attempts.saturating_add(1);
         // A hook that says it is gone gets what comes next all the same: its address may be another one by then.
-        match hook::retry_after(attempts).filter(|_| !error.is_gone()) {
-            Some(after) => {
-                log::warn!(attempts, error:% = error; "the hook did not take an event");
-                self.store.write(|tx| Ok::<_, OfficeError>(events::later(tx, event.id, now.plus(after))?))?;
-                Ok(after)
-            }
-            None => {
-                log::error!(attempts, error:% = error; "an event is given up: the hook never took it");
-                self.store.write(|tx| Ok::<_, OfficeError>(events::done(tx, event.id)?))?;
-                Ok(Duration::ZERO)
-            }
-        }
+        let Some(after) = hook::retry_after(attempts).filter(|_| !error.is_gone()) else {
+            log::error!(attempts, error:% = error; "an event is given up: the hook never took it");
+            self.store.write(|tx| Ok::<_, OfficeError>(events::done(tx, event.id)?))?;
+            return Ok(Duration::ZERO);
+        };
+        log::warn!(attempts, error:% = error; "the hook did not take an event");
+        self.store.write(|tx| Ok::<_, OfficeError>(events::later(tx, event.id, now.plus(after))?))?;
+        Ok(after)
     }
 }
 

@@ -179,7 +179,9 @@ impl Office {
         // Copied, because a subscriber may act on the desk, which tells subscribers.
         let subscribers = self.subscribers.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for event in events {
-            subscribers.iter().for_each(|subscriber| subscriber.on(event));
+            for subscriber in &subscribers {
+                subscriber.on(event);
+            }
         }
         if !events.is_empty() {
             self.errands.ring();

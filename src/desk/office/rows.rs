@@ -11,6 +11,7 @@ type Result<T> = rusqlite::Result<T>;
 
 /// A conversation, as it stands in the file.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "a row, whose columns are independent of each other")]
 pub(super) struct TalkRow {
     pub id: i64,
     pub connector: String,
@@ -79,13 +80,13 @@ impl TalkRow {
     ) -> Result<Self> {
         let place = named_params! {":connector": connector, ":line": line, ":chat": chat, ":customer": customer};
         let known = tx.prepare_cached(TALK_AT)?.query_row(place, |row| row.get(0)).optional()?;
-        let id = match known {
-            Some(id) => id,
-            None => {
-                let new = named_params! {":connector": connector, ":line": line, ":chat": chat, ":customer": customer,
-                ":title": title, ":now": now.0};
-                tx.prepare_cached(NEW_TALK)?.insert(new)?
-            }
+        let id = if let Some(id) = known {
+            id
+        } else {
+            tx.prepare_cached(NEW_TALK)?.insert(named_params! {
+                ":connector": connector, ":line": line, ":chat": chat, ":customer": customer, ":title": title,
+                ":now": now.0,
+            })?
         };
         Self::find(tx, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
     }

@@ -68,7 +68,7 @@ impl Office {
             }
             settings::make(tx, &push.line)?;
             let mut after = After::default();
-            for received in Received::all(push) {
+            for received in &Received::all(push) {
                 self.take_one(tx, push, received, now, &mut after)?;
             }
             self.keep_events(tx, &after.events)?;
@@ -98,7 +98,7 @@ impl Office {
         &self,
         tx: &Transaction<'_>,
         push: &Push,
-        received: Received,
+        received: &Received,
         now: UnixMillis,
         after: &mut After,
     ) -> rusqlite::Result<()> {
@@ -107,7 +107,7 @@ impl Office {
         let customer = rows::customer(tx, &push.connector, &received.user)?;
         let place = (push.connector.as_str(), push.line.as_str(), received.chat.as_str());
         let mut talk = TalkRow::at(tx, place, Some(customer).filter(|_| !group), &received.user.full_name(), now)?;
-        rows::keep_way(tx, &push.connector, &received)?;
+        rows::keep_way(tx, &push.connector, received)?;
         let text = if major < CHARACTERS_FROM {
             text::smileys(&text::from_shortnames(&received.text))
         } else {
@@ -131,7 +131,7 @@ impl Office {
             Kind::Message => {
                 let id = new.insert(tx)?;
                 rows::set_externals(tx, id, std::slice::from_ref(&received.message))?;
-                self.add_files(tx, id, &received)?;
+                self.add_files(tx, id, received)?;
                 for text in arrived(tx, &mut talk, &text, now)?.texts {
                     after.texts.extend(write_text(tx, &talk, &text, now)?);
                 }
@@ -148,7 +148,7 @@ impl Office {
                     tx.prepare_cached(EDIT)?.execute(named_params! {":text": text, ":id": id})?;
                     if !received.files.is_empty() {
                         tx.prepare_cached(FORGET_FILES)?.execute(named_params! {":id": id})?;
-                        self.add_files(tx, id, &received)?;
+                        self.add_files(tx, id, received)?;
                     }
                 }
                 (event, known)
@@ -167,7 +167,7 @@ impl Office {
             line: push.line.clone(),
             talk: Some(talk.id),
             message,
-            data: told(&received, &text),
+            data: told(received, &text),
         });
         Ok(())
     }
