@@ -83,7 +83,7 @@ pub struct PortalArgs {
     /// Serve the protocol and the addresses for scripts, but no page for operators
     #[arg(long, hide_short_help = true)]
     pub no_page: bool,
-    /// Fetch customers' files, as a portal does; without it they stay links
+    /// Fetch customers' files, as a portal does, also from this machine; without it they stay links
     #[arg(long, hide_short_help = true)]
     pub fetch_files: bool,
     /// Post every event to this address, signed as Standard Webhooks are

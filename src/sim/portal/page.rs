@@ -53,7 +53,10 @@ fn messages(talks: &[Talk]) -> Json {
 }
 
 fn shown(talk: &Talk, entry: &Entry) -> Json {
-    let files: Vec<_> = entry.files.iter().map(|file| json!({"name": file.name, "url": file.url})).collect();
+    let files = entry.files.iter();
+    let files: Vec<_> = files
+        .map(|file| json!({"id": file.id, "name": file.name, "url": file.url, "state": file.state.word()}))
+        .collect();
     // Nothing is left to be done for a customer's.
     let mark = entry.mark.unwrap_or(Mark::Delivered);
     json!({"id": entry.id, "at": entry.at.0, "operator": entry.author != Author::Customer, "text": entry.text,
