@@ -7,7 +7,7 @@ use super::abilities::Abilities;
 use super::events::{Event, EventKind};
 use super::rows::{self, NewMessage, TalkRow};
 use super::turns::{arrived, write_text};
-use super::{Author, Mark, Office, OfficeError, settings};
+use super::{Author, Office, OfficeError, settings};
 use crate::clock::UnixMillis;
 use crate::desk::values::{number, plain};
 use crate::desk::{Delivered, Failed, Kind, Received, codes};
@@ -44,8 +44,12 @@ const DELETE: &str = "update messages set deleted = 1 where id = :id";
 const FORGET_FILES: &str = "delete from files where message = :id";
 const OWN: &str = "select talks.connector, talks.line, talks.id from messages join talks on talks.id = messages.talk
     where messages.id = :id and messages.author <> 'customer'";
-const MARK: &str = "update messages set mark = :mark, why = :why where id = :id";
-const READ: &str = "update messages set mark = 'read' where talk = :talk and id <= :id and mark = 'delivered'";
+// What a message has reached it keeps: statuses come twice, late and out of order.
+const DELIVERED: &str =
+    "update messages set mark = 'delivered', why = null where id = :id and mark in ('sending', 'failed')";
+const FAILED: &str = "update messages set mark = 'failed', why = :why where id = :id and mark in ('sending', 'failed')";
+const READ: &str = "update messages set mark = 'read'
+    where talk = :talk and (id < :id and mark = 'delivered' or id = :id)";
 const UNDELETE: &str = "update messages set deleted = 0, why = :why where id = :id";
 const BLOCK: &str =
     "update talks set blocked = :blocked where connector = :connector and line = :line and chat = :chat";
@@ -200,8 +204,7 @@ impl Office {
                 let id = delivered.at.message_id;
                 let data = json!({"external": delivered.external});
                 let Some(event) = self.about(tx, EventKind::StatusDelivery, id, data)? else { continue };
-                let mark = named_params! {":mark": Mark::Delivered.word(), ":why": None::<String>, ":id": id};
-                tx.prepare_cached(MARK)?.execute(mark)?;
+                tx.prepare_cached(DELIVERED)?.execute(named_params! {":id": id})?;
                 if !delivered.external.is_empty() {
                     rows::set_externals(tx, id, &delivered.external)?;
                 }
@@ -242,8 +245,7 @@ impl Office {
                 if failed.deleting {
                     tx.prepare_cached(UNDELETE)?.execute(named_params! {":why": why, ":id": id})?;
                 } else {
-                    let mark = named_params! {":mark": Mark::Failed.word(), ":why": why, ":id": id};
-                    tx.prepare_cached(MARK)?.execute(mark)?;
+                    tx.prepare_cached(FAILED)?.execute(named_params! {":why": why, ":id": id})?;
                 }
                 events.push(event);
             }

@@ -194,7 +194,7 @@ fn edits_deletions_and_marks_find_their_message() {
     twin.delete(id).unwrap();
     assert_eq!(heard.recv_timeout(LIMIT).unwrap().command(), "deleteMessage");
     assert!(heard.try_recv().is_err(), "one command for all external ids");
-    let failed = |code: &str| {
+    let failed = |code: &str, id: i64| {
         Value::list([Value::map([
             ("code", Value::text(code)),
             ("chatId", Value::Int(talk.id)),
@@ -202,11 +202,12 @@ fn edits_deletions_and_marks_find_their_message() {
             ("messageConnector", Value::text("the chat is gone")),
         ])])
     };
-    post(&twin, push(KEY, "receivingError", &failed("CONNECTOR_ERROR_DELETE_MESSAGE")));
+    post(&twin, push(KEY, "receivingError", &failed("CONNECTOR_ERROR_DELETE_MESSAGE", id)));
     let entry = twin.talks()[0].entries[1].clone();
     assert_eq!((entry.mark, entry.deleted), (Some(Mark::Delivered), false), "it is still there");
-    post(&twin, push(KEY, "receivingError", &failed("CONNECTOR_NOT_SEND_MESSAGE_CHAT")));
-    assert_eq!(twin.talks()[0].entries[1].mark, Some(Mark::Failed));
+    let other = twin.say(talk.id, "Perhaps", None).unwrap();
+    post(&twin, push(KEY, "receivingError", &failed("CONNECTOR_NOT_SEND_MESSAGE_CHAT", other)));
+    assert_eq!(twin.talks()[0].entries[2].mark, Some(Mark::Failed));
 }
 
 /// `portal-box-observed.md` §1 and §4, byte for byte where the portal's bytes are known.

@@ -194,3 +194,30 @@ fn long_conversations_come_in_pages() {
     let (first, older) = scene.office.entries(talk, before[0].id, 3).unwrap();
     assert_eq!((texts(&first).as_str(), older), ("0", false));
 }
+
+/// A status may come twice, late or out of order.
+#[test]
+fn a_mark_never_goes_back() {
+    for version in VERSIONS {
+        let mut scene = Scene::new(version);
+        let eve = scene.office.add_operator("Eve", None).unwrap();
+        scene.writes("ann", "Hi");
+        let id = scene.office.say(eve, scene.talk().id, "Yes", None).unwrap();
+        let read = Notice::Read { im: Some(im(id)), chat: "a:ann".into(), ids: vec![format!("e{id}")], date: 2 };
+        scene.told("botframework.msteams", &Body::Notice(read));
+        assert_eq!(scene.talk().entries[1].mark, Some(Mark::Read), "{version}: who reads a message has it");
+        scene.delivered(id);
+        let entry = scene.talk().entries.remove(1);
+        assert_eq!((entry.mark, entry.external), (Some(Mark::Read), vec![format!("e{id}")]), "{version}");
+    }
+    let mut scene = Scene::new("23.100.0");
+    let eve = scene.office.add_operator("Eve", None).unwrap();
+    scene.writes("ann", "Hi");
+    let id = scene.office.say(eve, scene.talk().id, "Yes", None).unwrap();
+    scene.delivered(id);
+    let (code, text) = ("late".to_owned(), "too late".to_owned());
+    let failed = Notice::Failed { im: im(id), chat: "a:ann".into(), deleting: false, code, text, customer: None };
+    scene.told("botframework.msteams", &Body::Notice(failed));
+    let entry = scene.talk().entries.remove(1);
+    assert_eq!((entry.mark, entry.why), (Some(Mark::Delivered), None));
+}
