@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, named_params};
 use super::abilities::Abilities;
 use super::rows::{self, NewMessage, TalkRow};
 use super::turns::give_to;
-use super::{Author, Mark, Office, OfficeError, TalkState, people, talks};
+use super::{Author, Office, OfficeError, TalkState, people, talks};
 use crate::clock::UnixMillis;
 use crate::desk::{Deletion, Edit, File, MessageRef, Outgoing};
 
@@ -22,7 +22,7 @@ const TIGHT_SIGNATURE_FROM: u32 = 23;
 
 const TEXT: &str = "update messages set text = :text, edited = 1 where id = :id";
 const GONE: &str = "update messages set deleted = 1 where id = :id";
-const FAILED: &str = "update messages set mark = :mark, why = :why where id = :id";
+const FAILED: &str = "update messages set mark = 'failed', why = :why where id = :id and mark = 'sending'";
 const SENDING: &str = "update messages set mark = 'sending', why = null where id = :id and mark = 'failed'";
 const OWN: &str = "select talk, at, author, operator, text, deleted from messages where id = :id";
 
@@ -114,12 +114,13 @@ impl Office {
         let sent = self.client.output(&own.talk.connector, &own.talk.line).send_message(&[message]);
         if let Err(error) = sent {
             // The older client reports success whatever happens; the desk is honest.
-            self.store.write(|tx| {
-                let why = error.to_string();
-                let mark = named_params! {":mark": Mark::Failed.word(), ":why": why, ":id": id};
-                tx.prepare_cached(FAILED)?.execute(mark).map(drop)
+            let failed = self.store.write(|tx| {
+                tx.prepare_cached(FAILED)?.execute(named_params! {":why": error.to_string(), ":id": id})
             })?;
-            return Err(error.into());
+            // With another mark by now, the server has it and only its answer was lost.
+            if failed > 0 {
+                return Err(error.into());
+            }
         }
         Ok(())
     }

@@ -221,3 +221,32 @@ fn a_mark_never_goes_back() {
     let entry = scene.talk().entries.remove(1);
     assert_eq!((entry.mark, entry.why), (Some(Mark::Delivered), None));
 }
+
+/// Says that a message is delivered while the call that hands it over is still open, and breaks that call.
+#[derive(Debug, Default)]
+struct Overtaking(Mutex<std::sync::Weak<Office>>);
+
+impl Net for Overtaking {
+    fn call(&self, _: Call) -> Result<Answer, NetError> {
+        let office = self.0.lock().unwrap().upgrade().unwrap();
+        let id = office.talks().unwrap()[0].entries.last().unwrap().id;
+        let im = Value::map([("chat_id", Value::Int(101)), ("message_id", Value::Int(id))]);
+        let message = Value::map([("id", Value::list([Value::text("e1")]))]);
+        let data = Value::list([Value::map([("im", im), ("message", message)])]);
+        let (command, connector) = ("receivingStatusDelivery".to_owned(), "botframework.msteams".to_owned());
+        office.delivered(&Push { command, connector, line: "7".into(), signed: true, data }).unwrap();
+        Err(NetError::Broken("cut".into()))
+    }
+}
+
+#[test]
+fn a_status_that_overtakes_the_call_stands() {
+    let net = Arc::new(Overtaking::default());
+    let mut scene = Scene::with("23.100.0", Arc::<Overtaking>::clone(&net), |_| ());
+    *net.0.lock().unwrap() = Arc::downgrade(&scene.office);
+    let eve = scene.office.add_operator("Eve", None).unwrap();
+    scene.writes("ann", "Hi");
+    scene.office.say(eve, scene.talk().id, "Yes", None).unwrap();
+    let entry = scene.talk().entries.remove(1);
+    assert_eq!((entry.mark, entry.why, entry.external), (Some(Mark::Delivered), None, vec!["e1".to_owned()]));
+}
