@@ -164,6 +164,21 @@ impl NewMessage<'_> {
     }
 }
 
+const RENEWED: &str = "insert into messages (talk, at, author, operator, text, mark)
+    select talk, :now, author, operator, text, mark from messages where id = :id";
+const MOVE_FILES: &str = "update files set message = :new where message = :id";
+const FORGET_MESSAGE: &str = "delete from messages where id = :id";
+const NEWEST_OF: &str = "update talks set newest = :new where id = (select talk from messages where id = :new)";
+
+/// Gives one of the desk's own messages another id, as if it was written now.
+pub(super) fn renew(tx: &Transaction<'_>, id: i64, now: UnixMillis) -> Result<i64> {
+    let new = tx.prepare_cached(RENEWED)?.insert(named_params! {":now": now.0, ":id": id})?;
+    tx.prepare_cached(MOVE_FILES)?.execute(named_params! {":new": new, ":id": id})?;
+    tx.prepare_cached(FORGET_MESSAGE)?.execute(named_params! {":id": id})?;
+    tx.prepare_cached(NEWEST_OF)?.execute(named_params! {":new": new})?;
+    Ok(new)
+}
+
 const FORGET_EXTERNALS: &str = "delete from externals where message = :message";
 const EXTERNAL: &str = "insert into externals (message, place, external) values (:message, :place, :external)";
 

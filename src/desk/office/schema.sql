@@ -86,6 +86,8 @@ create table messages (
     mark text check (mark in ('sending', 'delivered', 'read', 'failed')),
     -- Why it failed.
     why text,
+    -- The server had it under this id and gave up: it takes no id twice.
+    spent integer not null default 0 check (spent in (0, 1)),
     edited integer not null default 0 check (edited in (0, 1)),
     deleted integer not null default 0 check (deleted in (0, 1))
 ) strict;

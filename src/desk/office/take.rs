@@ -47,7 +47,8 @@ const OWN: &str = "select talks.connector, talks.line, talks.id from messages jo
 // What a message has reached it keeps: statuses come twice, late and out of order.
 const DELIVERED: &str =
     "update messages set mark = 'delivered', why = null where id = :id and mark in ('sending', 'failed')";
-const FAILED: &str = "update messages set mark = 'failed', why = :why where id = :id and mark in ('sending', 'failed')";
+const FAILED: &str = "update messages set mark = 'failed', why = :why, spent = 1
+    where id = :id and mark in ('sending', 'failed')";
 const READ: &str = "update messages set mark = 'read'
     where talk = :talk and (id < :id and mark = 'delivered' or id = :id)";
 const UNDELETE: &str = "update messages set deleted = 0, why = :why where id = :id";

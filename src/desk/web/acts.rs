@@ -29,7 +29,7 @@ impl Page {
             }
             "edit" => office.edit(id, text("text"))?,
             "delete" => office.delete(id)?,
-            "again" => office.send_again(id)?,
+            "again" => done = json!({"id": office.send_again(id)?}),
             "read" => office.read_all(me.id, talk)?,
             "take" => office.take_over(me.id, talk)?,
             "transfer" => office.transfer(talk, number("to"))?,

@@ -250,3 +250,50 @@ fn a_status_that_overtakes_the_call_stands() {
     let entry = scene.talk().entries.remove(1);
     assert_eq!((entry.mark, entry.why, entry.external), (Some(Mark::Delivered), None, vec!["e1".to_owned()]));
 }
+
+/// The server takes each `im.message_id` once: what it gave up on goes again under another one.
+#[test]
+fn what_the_server_gave_up_on_goes_again_under_a_new_id() {
+    let mut scene = Scene::new("23.100.0");
+    let eve = scene.office.add_operator("Eve", None).unwrap();
+    scene.writes("ann", "Hi");
+    let file = FileGiven { name: "a.png".into(), url: "https://x.test/a.png".into() };
+    let id = scene.office.say(eve, scene.talk().id, "Yes", Some(&file)).unwrap();
+    scene.sent();
+    let (code, text) = ("forbidden".to_owned(), "no".to_owned());
+    let failed = Notice::Failed { im: im(id), chat: "a:ann".into(), deleting: false, code, text, customer: None };
+    scene.told("botframework.msteams", &Body::Notice(failed));
+    let again = scene.office.send_again(id).unwrap();
+    assert_ne!(again, id);
+    let sent = scene.sent();
+    assert!(sent.contains(&format!(r#"s:10:"message_id";i:{again};"#)), "{sent}");
+    assert!(sent.contains("https://x.test/a.png") && sent.contains("[b]Eve:[/b][br]Yes"), "{sent}");
+    let entries = scene.talk().entries;
+    let shown: Vec<_> = entries.iter().map(|one| (one.id, one.mark)).collect();
+    assert_eq!(shown[1..], [(again, Some(Mark::Sending))], "it is not shown twice");
+    assert_eq!(scene.office.summaries(eve, 1).unwrap()[0].last.as_ref().map(|last| last.id), Some(again));
+    assert!(matches!(scene.office.send_again(id), Err(OfficeError::NotThere(_))));
+}
+
+/// Whether the server has a message that could not be handed over nobody knows: under the same id it can tell.
+#[test]
+fn what_could_not_be_handed_over_goes_again_under_its_id() {
+    let mut scene = Scene::with("23.100.0", Arc::new(Gone), |_| ());
+    let eve = scene.office.add_operator("Eve", None).unwrap();
+    scene.writes("ann", "Hi");
+    scene.office.say(eve, scene.talk().id, "Yes", None).unwrap_err();
+    let id = scene.talk().entries[1].id;
+    scene.office.send_again(id).unwrap_err();
+    let entries = scene.talk().entries;
+    assert_eq!((entries.len(), entries[1].id, entries[1].mark), (2, id, Some(Mark::Failed)));
+}
+
+/// Nobody is reached.
+#[derive(Debug)]
+struct Gone;
+
+impl Net for Gone {
+    fn call(&self, _: Call) -> Result<Answer, NetError> {
+        Err(NetError::Broken("gone".into()))
+    }
+}
