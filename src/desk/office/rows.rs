@@ -205,12 +205,16 @@ pub(super) fn customers_message(db: &Connection, talk: i64, external: &str) -> R
 const OWN_MESSAGE: &str = "select messages.id from externals join messages on messages.id = externals.message
         join talks on talks.id = messages.talk
     where externals.external = :external and talks.connector = :connector and talks.line = :line
-        and messages.author <> 'customer'
+        and talks.chat = :chat and messages.author <> 'customer'
     order by messages.id desc limit 1";
 
-/// The desk's own message of that external id.
-pub(super) fn own_message(db: &Connection, connector: &str, line: &str, external: &str) -> Result<Option<i64>> {
-    let key = named_params! {":external": external, ":connector": connector, ":line": line};
+/// The desk's own message of that external id in a chat; in another one that id is another message's.
+pub(super) fn own_message(
+    db: &Connection,
+    (connector, line, chat): (&str, &str, &str),
+    external: &str,
+) -> Result<Option<i64>> {
+    let key = named_params! {":external": external, ":connector": connector, ":line": line, ":chat": chat};
     db.prepare_cached(OWN_MESSAGE)?.query_row(key, |row| row.get(0)).optional()
 }
 

@@ -222,9 +222,11 @@ impl Office {
                 let inner = |outer: &str, inner: &str| item.get(outer).and_then(|value| value.get(inner));
                 // Channels that name the message by their own id leave ours out.
                 let external = inner("message", "id").and_then(|ids| ids.items().find_map(plain));
+                let chat = inner("chat", "id").and_then(plain).unwrap_or_default();
+                let place = (push.connector.as_str(), push.line.as_str(), chat.as_str());
                 let id = match (inner("im", "message_id").and_then(number), external) {
                     (Some(id), _) => Some(id),
-                    (None, Some(external)) => rows::own_message(tx, &push.connector, &push.line, &external)?,
+                    (None, Some(external)) => rows::own_message(tx, place, &external)?,
                     (None, None) => None,
                 };
                 let Some(id) = id else { continue };

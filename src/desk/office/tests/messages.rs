@@ -297,3 +297,24 @@ impl Net for Gone {
         Err(NetError::Broken("gone".into()))
     }
 }
+
+/// Ids of messages are unique within a chat, no further: Telegram counts each chat from 1.
+#[test]
+fn a_reading_status_is_for_its_own_chat() {
+    for version in VERSIONS {
+        let mut scene = Scene::new(version);
+        let eve = scene.office.add_operator("Eve", None).unwrap();
+        scene.writes("ann", "Hi");
+        scene.writes("ben", "Hi");
+        for talk in scene.office.talks().unwrap() {
+            let id = scene.office.say(eve, talk.id, "Yes", None).unwrap();
+            let (im, chat) = (im(id), talk.chat.clone());
+            let notice = Notice::Delivered { im, chat, ids: vec!["5".into()], date: 1 };
+            scene.told("botframework.msteams", &Body::Notice(notice));
+        }
+        let read = Notice::Read { im: None, chat: "a:ann".into(), ids: vec!["5".into()], date: 2 };
+        scene.told("botframework.msteams", &Body::Notice(read));
+        let marks: Vec<_> = scene.office.talks().unwrap().iter().map(|talk| talk.entries[1].mark.unwrap()).collect();
+        assert_eq!(marks, [Mark::Read, Mark::Delivered], "{version}");
+    }
+}
