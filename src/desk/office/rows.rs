@@ -196,8 +196,11 @@ const CUSTOMERS_MESSAGE: &str = "select messages.id from externals join messages
     where externals.external = :external and messages.talk = :talk and messages.author = 'customer'
     order by messages.id limit 1";
 
-/// The customer's message of that external id in a conversation.
+/// The customer's message of that external id in a conversation; none by an empty one, which names no message.
 pub(super) fn customers_message(db: &Connection, talk: i64, external: &str) -> Result<Option<i64>> {
+    if external.is_empty() {
+        return Ok(None);
+    }
     let key = named_params! {":talk": talk, ":external": external};
     db.prepare_cached(CUSTOMERS_MESSAGE)?.query_row(key, |row| row.get(0)).optional()
 }

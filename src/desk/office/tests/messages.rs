@@ -318,3 +318,17 @@ fn a_reading_status_is_for_its_own_chat() {
         assert_eq!(marks, [Mark::Read, Mark::Delivered], "{version}");
     }
 }
+
+#[test]
+fn messages_without_an_id_are_no_repeats_of_each_other() {
+    for version in VERSIONS {
+        let mut scene = Scene::new(version);
+        for text in ["one", "two"] {
+            scene.says(Incoming { message_id: String::new(), ..incoming("ann", text) });
+        }
+        scene.says(Incoming { kind: IncomingKind::Delete, message_id: String::new(), ..incoming("ann", "") });
+        let entries = scene.talk().entries;
+        let shown: Vec<_> = entries.iter().map(|one| (one.text.as_str(), one.deleted)).collect();
+        assert_eq!(shown, [("one", false), ("two", false)], "{version}");
+    }
+}
