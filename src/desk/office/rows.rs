@@ -70,24 +70,28 @@ impl TalkRow {
         db.prepare_cached(TALK)?.query_row(named_params! {":id": id}, Self::read).optional()
     }
 
-    /// The conversation of a message, made closed when there is none.
+    /// The conversation of a message.
     pub(super) fn at(
+        db: &Connection,
+        (connector, line, chat): (&str, &str, &str),
+        customer: Option<i64>,
+    ) -> Result<Option<Self>> {
+        let place = named_params! {":connector": connector, ":line": line, ":chat": chat, ":customer": customer};
+        let id = db.prepare_cached(TALK_AT)?.query_row(place, |row| row.get(0)).optional()?;
+        id.map_or(Ok(None), |id| Self::find(db, id))
+    }
+
+    /// A conversation where there is none, closed.
+    pub(super) fn make(
         tx: &Transaction<'_>,
         (connector, line, chat): (&str, &str, &str),
         customer: Option<i64>,
         title: &str,
         now: UnixMillis,
     ) -> Result<Self> {
-        let place = named_params! {":connector": connector, ":line": line, ":chat": chat, ":customer": customer};
-        let known = tx.prepare_cached(TALK_AT)?.query_row(place, |row| row.get(0)).optional()?;
-        let id = if let Some(id) = known {
-            id
-        } else {
-            tx.prepare_cached(NEW_TALK)?.insert(named_params! {
-                ":connector": connector, ":line": line, ":chat": chat, ":customer": customer, ":title": title,
-                ":now": now.0,
-            })?
-        };
+        let new = named_params! {":connector": connector, ":line": line, ":chat": chat, ":customer": customer,
+        ":title": title, ":now": now.0};
+        let id = tx.prepare_cached(NEW_TALK)?.insert(new)?;
         Self::find(tx, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
     }
 

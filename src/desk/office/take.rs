@@ -110,8 +110,7 @@ impl Office {
         let major = self.client.identity().major();
         let group = Abilities::of(&push.connector).group;
         let customer = rows::customer(tx, &push.connector, &received.user)?;
-        let place = (push.connector.as_str(), push.line.as_str(), received.chat.as_str());
-        let mut talk = TalkRow::at(tx, place, Some(customer).filter(|_| !group), &received.user.full_name(), now)?;
+        let Some(mut talk) = talk_of(tx, push, received, customer, now)? else { return Ok(()) };
         rows::keep_way(tx, &push.connector, received)?;
         let text = if major < CHARACTERS_FROM {
             text::smileys(&text::from_shortnames(&received.text))
@@ -325,6 +324,24 @@ impl Office {
         self.publish(&events);
         Ok(())
     }
+}
+
+/// The conversation of what came, made for a message or a post; nothing where an edit or a deletion is of something that
+/// the desk never had.
+fn talk_of(
+    tx: &Transaction<'_>,
+    push: &Push,
+    received: &Received,
+    customer: i64,
+    now: UnixMillis,
+) -> rusqlite::Result<Option<TalkRow>> {
+    let place = (push.connector.as_str(), push.line.as_str(), received.chat.as_str());
+    let owner = Some(customer).filter(|_| !Abilities::of(&push.connector).group);
+    if let Some(talk) = TalkRow::at(tx, place, owner)? {
+        return Ok(Some(talk));
+    }
+    let begins = matches!(received.kind, Kind::Message | Kind::Post);
+    begins.then(|| TalkRow::make(tx, place, owner, &received.user.full_name(), now)).transpose()
 }
 
 /// What subscribers learn of a customer's message.

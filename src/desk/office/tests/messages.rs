@@ -332,3 +332,14 @@ fn messages_without_an_id_are_no_repeats_of_each_other() {
         assert_eq!(shown, [("one", false), ("two", false)], "{version}");
     }
 }
+
+#[test]
+fn an_edit_or_deletion_of_what_the_desk_never_had_makes_no_conversation() {
+    for version in VERSIONS {
+        let mut scene = Scene::new(version);
+        for kind in [IncomingKind::Update, IncomingKind::Delete] {
+            scene.says(Incoming { kind, ..incoming("ann", "Hello") });
+        }
+        assert_eq!(scene.office.talks().unwrap(), [], "{version}");
+    }
+}
