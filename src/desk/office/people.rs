@@ -83,12 +83,14 @@ impl Office {
             return Err(OfficeError::Wrong(format!("an operator's name has 1 to {NAME_MAX} characters")));
         }
         let password = password.map(password::hash);
-        self.store.write(|tx| {
+        let id = self.store.write(|tx| {
             let values = named_params! {":name": name, ":password": password};
             let id = tx.prepare_cached(ADD)?.query_row(values, |row| row.get(0))?;
             super::turns::came_or_went(tx, id, true, self.clock.now())?;
-            Ok(id)
-        })
+            Ok::<_, OfficeError>(id)
+        })?;
+        self.errands.ring();
+        Ok(id)
     }
 
     /// Everybody, in the order of the queue.

@@ -158,3 +158,15 @@ fn a_rating_is_asked_for_at_the_end_and_opens_nothing() {
         assert_eq!(scene.talk().state, TalkState::Waiting, "{version}: no rating");
     }
 }
+
+/// The thread that passes turns on sleeps until it is rung for, at most for an hour.
+#[test]
+fn a_new_operators_turn_is_watched() {
+    let mut scene = Scene::new("23.100.0");
+    scene.line(|line| line.distribution = Mode::Strictly);
+    scene.writes("ann", "Hi");
+    scene.office.errands.was_rung();
+    scene.office.add_operator("Eve", None).unwrap();
+    assert_eq!(scene.turns(), [Some(1)]);
+    assert!(scene.office.errands.was_rung());
+}
