@@ -45,9 +45,11 @@ const ADD: &str = "insert into operators (name, password) values (:name, :passwo
 const EXISTS: &str = "select 1 from operators where id = :id";
 const NAME: &str = "select name from operators where id = :id";
 const HERE: &str = "update operators set here = :here where id = :id";
+const PASSWORD_OF: &str = "select password from operators where name = :name";
 const PASSWORD: &str = "select password from operators where id = :id";
 const SIGN_IN: &str = "insert into signed_in (token, operator, until) values (:token, :operator, :until)";
 const SIGNED: &str = "select operator from signed_in where token = :token and until > :now";
+const SIGN_ALL_OUT: &str = "delete from signed_in where operator = :operator";
 const SIGN_OUT: &str = "delete from signed_in where token = :token or until <= :now";
 
 /// Everybody, in the order of the queue.
@@ -76,16 +78,27 @@ pub(super) fn name(db: &Connection, operator: i64) -> rusqlite::Result<Option<St
 }
 
 impl Office {
-    /// Adds an operator, last in the queue, or gives the one of that name a new password; without one, nobody asks.
+    /// Adds an operator, last in the queue, or gives the one of that name a new password; without one, nobody asks. A
+    /// password that was another one before ends what was signed in until then.
     pub fn add_operator(&self, name: &str, password: Option<&Secret>) -> Result<i64, OfficeError> {
         let name = name.trim();
         if name.is_empty() || name.chars().count() > NAME_MAX {
             return Err(OfficeError::Wrong(format!("an operator's name has 1 to {NAME_MAX} characters")));
         }
-        let password = password.map(password::hash);
+        let stored: Option<String> = self.store.read(|db| {
+            let key = named_params! {":name": name};
+            Ok(db.prepare_cached(PASSWORD_OF)?.query_row(key, |row| row.get(0)).optional()?.flatten())
+        })?;
+        // Programs add their operators at each start.
+        let same = stored.filter(|stored| password.is_some_and(|given| password::verify(given, stored)));
+        let signs_out = password.is_some() && same.is_none();
+        let password = same.or_else(|| password.map(password::hash));
         let id = self.store.write(|tx| {
             let values = named_params! {":name": name, ":password": password};
             let id = tx.prepare_cached(ADD)?.query_row(values, |row| row.get(0))?;
+            if signs_out {
+                tx.prepare_cached(SIGN_ALL_OUT)?.execute(named_params! {":operator": id})?;
+            }
             super::turns::came_or_went(tx, id, true, self.clock.now())?;
             Ok::<_, OfficeError>(id)
         })?;

@@ -92,3 +92,24 @@ fn what_can_not_be_sent_is_refused_with_a_reason() {
     scene.is_quiet();
     assert_eq!(scene.talk().entries.len(), 1);
 }
+
+/// Whoever came in by an old password, or before there was one, is out.
+#[test]
+fn a_new_password_ends_what_was_signed_in() {
+    let scene = Scene::new("20.0.75");
+    let secret = Secret::new;
+    let eve = scene.office.add_operator("Eve", None).unwrap();
+    let max = scene.office.add_operator("Max", None).unwrap();
+    let others = scene.office.sign_in(max, &secret("")).unwrap();
+    let sign_in = |password: &str| scene.office.sign_in(eve, &Secret::new(password)).unwrap();
+    let mut token = sign_in("");
+    for password in ["first", "second"] {
+        scene.office.add_operator("Eve", Some(&secret(password))).unwrap();
+        assert_eq!(scene.office.signed_in(&token).unwrap(), None, "{password}");
+        token = sign_in(password);
+    }
+    // As a program does at each start.
+    scene.office.add_operator("Eve", Some(&secret("second"))).unwrap();
+    assert_eq!(scene.office.signed_in(&token).unwrap(), Some(eve), "the same password is no new one");
+    assert_eq!(scene.office.signed_in(&others).unwrap(), Some(max));
+}
