@@ -7,7 +7,6 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, named_params};
 
 use super::{Office, OfficeError};
-use crate::clock::UnixMillis;
 use crate::desk::password;
 use crate::secret::Secret;
 
@@ -50,7 +49,8 @@ const PASSWORD: &str = "select password from operators where id = :id";
 const SIGN_IN: &str = "insert into signed_in (token, operator, until) values (:token, :operator, :until)";
 const SIGNED: &str = "select operator from signed_in where token = :token and until > :now";
 const SIGN_ALL_OUT: &str = "delete from signed_in where operator = :operator";
-const SIGN_OUT: &str = "delete from signed_in where token = :token or until <= :now";
+const SIGN_OUT: &str = "delete from signed_in where token = :token";
+const TIME_OVER: &str = "delete from signed_in where until <= :now";
 
 /// Everybody, in the order of the queue.
 pub(super) fn all(db: &Connection) -> rusqlite::Result<Vec<Operator>> {
@@ -122,7 +122,8 @@ impl Office {
         Ok(())
     }
 
-    /// Signs an operator in and gives the token by which the browser is known from then on.
+    /// Signs an operator in and gives the token by which the browser is known from then on. Browsers whose time is over are
+    /// forgotten.
     pub fn sign_in(&self, operator: i64, given: &Secret) -> Result<Secret, OfficeError> {
         let stored = self.store.read(|db| {
             let key = named_params! {":id": operator};
@@ -139,6 +140,7 @@ impl Office {
         let token = password::token();
         let now = self.clock.now();
         self.store.write(|tx| {
+            tx.prepare_cached(TIME_OVER)?.execute(named_params! {":now": now.0})?;
             let until = now.plus(SIGNED_IN).0;
             let row = named_params! {":token": password::token_hash(&token), ":operator": operator, ":until": until};
             tx.prepare_cached(SIGN_IN)?.execute(row).map(drop)
@@ -176,11 +178,10 @@ impl Office {
         Ok(self.store.read(find)?)
     }
 
-    /// Forgets a browser, and those whose time is over.
+    /// Forgets a browser.
     pub fn sign_out(&self, token: &Secret) -> Result<(), OfficeError> {
-        let UnixMillis(now) = self.clock.now();
         self.store.write(|tx| {
-            let key = named_params! {":token": password::token_hash(token), ":now": now};
+            let key = named_params! {":token": password::token_hash(token)};
             Ok(tx.prepare_cached(SIGN_OUT)?.execute(key).map(drop)?)
         })
     }

@@ -113,3 +113,17 @@ fn a_new_password_ends_what_was_signed_in() {
     assert_eq!(scene.office.signed_in(&token).unwrap(), Some(eve), "the same password is no new one");
     assert_eq!(scene.office.signed_in(&others).unwrap(), Some(max));
 }
+
+/// Few sign out: browsers whose time is over go when the next one comes.
+#[test]
+fn browsers_that_nobody_signs_out_do_not_pile_up() {
+    let scene = Scene::new("20.0.75");
+    let eve = scene.office.add_operator("Eve", None).unwrap();
+    for _ in 0..3 {
+        scene.office.sign_in(eve, &Secret::new("")).unwrap();
+        scene.clock.advance(Duration::from_hours(30 * 24));
+    }
+    let count = "select count(*) from signed_in";
+    let kept: i64 = scene.office.store.read(|db| db.query_row(count, [], |row| row.get(0))).unwrap();
+    assert_eq!(kept, 1);
+}
