@@ -66,7 +66,8 @@ create table talks (
     newest integer not null default 0
 ) strict;
 create unique index talks_place on talks (connector, line, chat, coalesce(customer, 0));
-create index talks_newest on talks (newest);
+-- The list: those that are not closed first, the newest of each first.
+create index talks_listed on talks (state = 'closed', newest desc);
 create index talks_waiting on talks (turn_until) where state = 'waiting';
 
 create table messages (

@@ -140,6 +140,20 @@ impl Scene {
     }
 }
 
+/// How SQLite goes about a statement on a new file, a line for each step.
+pub(crate) fn plan(sql: &str) -> String {
+    let read = |db: &rusqlite::Connection| {
+        let mut plan = db.prepare(&format!("explain query plan {sql}"))?;
+        let mut rows = plan.raw_query();
+        let mut steps = String::new();
+        while let Some(row) = rows.next()? {
+            steps.extend([&row.get::<_, String>("detail")?, "\n"]);
+        }
+        Ok(steps)
+    };
+    Scene::new("23.100.0").office.store.read(read).unwrap()
+}
+
 fn im(message: i64) -> PortalRef {
     PortalRef { chat_id: "101".into(), message_id: message.to_string() }
 }

@@ -127,3 +127,22 @@ fn browsers_that_nobody_signs_out_do_not_pile_up() {
     let kept: i64 = scene.office.store.read(|db| db.query_row(count, [], |row| row.get(0))).unwrap();
     assert_eq!(kept, 1);
 }
+
+/// A list that forgets them would leave a customer waiting for ever.
+#[test]
+fn those_who_wait_and_those_who_are_held_stay_in_the_list() {
+    let mut scene = Scene::new("23.100.0");
+    let eve = scene.office.add_operator("Eve", None).unwrap();
+    for user in ["ann", "ben", "cid", "dan"] {
+        scene.writes(user, "Hi");
+    }
+    let talks: Vec<i64> = scene.office.talks().unwrap().iter().map(|talk| talk.id).collect();
+    scene.office.take_over(eve, talks[1]).unwrap();
+    for closed in &talks[2..] {
+        scene.office.close(*closed).unwrap();
+    }
+    let listed = |limit| scene.office.summaries(eve, limit).unwrap().iter().map(|one| one.id).collect::<Vec<_>>();
+    assert_eq!(listed(3), [talks[3], talks[1], talks[0]], "newest first");
+    assert_eq!(listed(2), [talks[1], talks[0]]);
+    assert_eq!(listed(9), [talks[3], talks[2], talks[1], talks[0]]);
+}
