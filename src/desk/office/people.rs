@@ -186,3 +186,15 @@ impl Office {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desk::office::tests::plan;
+
+    /// It runs for each request of the page.
+    #[test]
+    fn operators_loads_are_counted_by_an_index() {
+        assert!(plan(OPERATORS).contains("SEARCH talks USING COVERING INDEX talks_held"), "{}", plan(OPERATORS));
+    }
+}

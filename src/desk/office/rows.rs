@@ -277,3 +277,16 @@ pub(super) fn way(db: &Connection, connector: &str, chat: &str) -> Result<Option
         Some(WayBack { recipient, service_url })
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desk::office::tests::plan;
+
+    /// Both run for each new customer.
+    #[test]
+    fn a_customers_conversations_are_found_by_an_index() {
+        assert!(plan(RENAME).contains("SEARCH talks USING INDEX talks_customer"));
+        assert!(plan(TALK_AT).contains("SEARCH talks USING COVERING INDEX talks_place"), "{}", plan(TALK_AT));
+    }
+}

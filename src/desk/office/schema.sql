@@ -68,6 +68,10 @@ create table talks (
 create unique index talks_place on talks (connector, line, chat, coalesce(customer, 0));
 -- The list: those that are not closed first, the newest of each first.
 create index talks_listed on talks (state = 'closed', newest desc);
+-- To be named anew with their customer.
+create index talks_customer on talks (customer);
+-- What each operator has to do, counted for each of the page's questions.
+create index talks_held on talks (operator) where state = 'taken';
 create index talks_waiting on talks (turn_until) where state = 'waiting';
 
 create table messages (

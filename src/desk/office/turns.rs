@@ -233,6 +233,15 @@ impl Office {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::desk::office::tests::plan;
+
+    #[test]
+    fn what_waits_and_what_is_held_is_found_by_an_index() {
+        assert!(plan(CANDIDATES).contains("SEARCH talks USING COVERING INDEX talks_held"), "{}", plan(CANDIDATES));
+        for sql in [OVERDUE, NEXT_DUE, WAITING, WAITING_FOR, NOBODYS] {
+            assert!(plan(sql).contains("INDEX talks_waiting"), "{sql}: {}", plan(sql));
+        }
+    }
 
     #[test]
     fn a_rating_is_a_digit_that_stands_alone() {
