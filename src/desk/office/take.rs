@@ -141,7 +141,11 @@ impl Office {
                 }
                 (EventKind::Message, Some(id))
             }
-            Kind::Post if known.is_none() => (EventKind::Post, Some(new.insert(tx)?)),
+            Kind::Post if known.is_none() => {
+                let id = new.insert(tx)?;
+                self.add_files(tx, id, received)?;
+                (EventKind::Post, Some(id))
+            }
             Kind::Post => (EventKind::Post, known),
             // Up to version 20 a customer's edits and deletions in a group are overlooked.
             Kind::Update | Kind::Delete if major < REPLY_FROM && group => return Ok(()),
