@@ -24,8 +24,13 @@ impl Page {
                 let (url, name) = (text("file"), text("file_name"));
                 let name = if name.is_empty() { "file" } else { name };
                 let file = FileGiven { name: name.to_owned(), url: url.to_owned() };
-                let id = office.say(me.id, talk, text("text"), Some(&file).filter(|_| !url.is_empty()))?;
-                done = json!({"id": id});
+                match office.say(me.id, talk, text("text"), Some(&file).filter(|_| !url.is_empty())) {
+                    Ok(id) => done = json!({"id": id}),
+                    // It stands in the conversation with the reason and another try. An error would leave it in the
+                    // writing row too, to be sent twice.
+                    Err(OfficeError::Call(_)) => (),
+                    Err(error) => return Err(error),
+                }
             }
             "edit" => office.edit(id, text("text"))?,
             "delete" => office.delete(id)?,

@@ -212,3 +212,18 @@ fn the_page_and_its_files_come_with_the_policy() {
     let door = scene.office.door(Unsigned::Refused);
     assert_eq!(door.receive(b"")["OK"], false);
 }
+
+/// Said twice, once in the conversation and once in the writing row, it would be sent twice.
+#[test]
+fn what_could_not_be_handed_over_is_said_on_the_message_alone() {
+    let mut scene = Scene::without_server();
+    let eve = scene.office.add_operator("Eve", None).unwrap();
+    scene.writes("ann", "Hi");
+    let talk = scene.talk().id;
+    let mut browser = Browser::new(&scene);
+    browser.sign_in(eve, "");
+    browser.post("/desk/say", &json!({"talk": talk, "text": "Yes"}));
+    let message = browser.get(&format!("/desk/news?after=0&talk={talk}"))["talk"]["messages"][1].clone();
+    assert_eq!((&message["text"], &message["mark"]), (&json!("Yes"), &json!("failed")));
+    assert!(message["why"].as_str().unwrap().contains("can't be reached"), "{message}");
+}

@@ -57,6 +57,11 @@ impl Scene {
         Self { office, heard, clock, version, confirmations: 0, next: 0 }
     }
 
+    /// As one whose portal confirms by its reply, with a server that can't be reached.
+    pub(crate) fn without_server() -> Self {
+        Self::with("23.100.0", out(), |options| options.server = "http://127.0.0.1:9".into())
+    }
+
     fn portal(&self) -> Portal {
         Portal {
             id: PortalId(1),
