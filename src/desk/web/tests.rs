@@ -152,6 +152,7 @@ fn an_operator_sees_and_does_everything_on_the_page() {
     assert_eq!((&message["edited"], &message["deleted"]), (&json!(true), &json!(true)));
     browser.post("/desk/transfer", &json!({"talk": talk, "to": max}));
     assert_eq!(news(&browser)["talks"][0]["operator"], max);
+    assert_eq!(news(&browser)["talks"][0]["last"]["who"], "Eve", "who wrote it, whoever has it now");
     let (status, refused) = browser.ask("POST", "/desk/say", &json!({"talk": talk, "text": "x"}));
     assert_eq!((status, &refused["error"]), (409, &json!("Max has this conversation; take it first")));
     browser.post("/desk/take", &json!({"talk": talk}));
