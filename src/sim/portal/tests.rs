@@ -277,6 +277,26 @@ fn the_page_and_the_scripts_addresses_are_for_this_machine() {
     }
 }
 
+/// A page of elsewhere may post here without asking, as long as it does not want to see the answer.
+#[test]
+fn promise_8_a_page_of_elsewhere_does_not_act_as_a_script() {
+    use crate::sim::host::Ask;
+    let (url, _heard) = server();
+    let twin = twin("20.0.75", &url);
+    let post = |path: &str, origin: Option<&str>| {
+        let headers = [("Host", Some("127.0.0.1:7400")), ("Content-Type", Some("text/plain")), ("Origin", origin)];
+        let headers = headers.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+        let (path, query, body) = (path.to_owned(), String::new(), br#"{"down": true}"#.to_vec());
+        twin.answer(Ask { method: "POST".into(), path, query, headers: headers.collect(), body }).status
+    };
+    for origin in ["https://evil.test", "http://127.0.0.1:9999", "null"] {
+        assert_eq!(post("/sim/faults", Some(origin)), 404, "{origin}");
+    }
+    assert!(!twin.0.faults.read(|faults| faults.down));
+    assert_eq!(post("/sim/faults", Some("http://127.0.0.1:7400")), 200);
+    assert_eq!(post("/sim/faults", None), 200);
+}
+
 #[test]
 fn without_a_page_only_the_wire_is_left() {
     let (url, _heard) = server();
