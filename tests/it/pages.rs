@@ -289,3 +289,61 @@ fn the_desk_works_by_keyboard() {
     assert!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
     demo.app.stop();
 }
+
+/// Holds the answers of an address back until `release()`, which waits for the page to have made something of them.
+fn hold(browser: &mut Browser, page: &Page, address: &str) {
+    let script = format!(
+        "(() => {{
+            const ask = window.fetch;
+            const gate = new Promise((open) => {{ window.open_gate = open; }});
+            window.held = 0;
+            window.fetch = async (path, how) => {{
+                const answer = await ask(path, how);
+                if (!String(path).includes({address:?})) return answer;
+                window.held += 1;
+                await gate;
+                return answer;
+            }};
+            window.release = async () => {{
+                window.fetch = ask;
+                window.open_gate();
+                for (let frame = 0; frame < 10; frame += 1) await new Promise(requestAnimationFrame);
+                return true;
+            }};
+        }})()"
+    );
+    browser.eval(page, &script);
+}
+
+/// What comes late is for the line and the tab that it was asked for.
+#[test]
+fn a_late_answer_disturbs_no_other_settings() {
+    let Some(mut browser) = Browser::start() else { return };
+    let demo = demo(|clock| Demo::unconnected(clock, 0, "20.0.75").unwrap());
+    let page = desk(&mut browser, demo.portal.url(), 1440, 1);
+    open_line(&mut browser, &page, "5");
+    let (app_id, secret) = demo.bot_keys();
+    for (field, text) in [("#bot_handle", "shop-bot"), ("#app_id", app_id), ("#app_secret", secret.reveal())] {
+        browser.click(&page, field);
+        browser.write(&page, text);
+    }
+    hold(&mut browser, &page, "channel/save");
+    browser.click(&page, "#save");
+    browser.until(&page, "window.held === 1");
+    browser.click(&page, "[data-tab=rules]");
+    browser.until(&page, "document.querySelector('#welcome')");
+    browser.eval(&page, "release()");
+    assert_eq!(browser.eval(&page, "Boolean(document.querySelector('#welcome'))"), true, "the rules are left alone");
+    assert_eq!(browser.eval(&page, "Boolean(document.querySelector('#webhook'))"), false);
+
+    // The channel of a line whose answer comes when its rules are shown already.
+    hold(&mut browser, &page, "desk/channel?");
+    browser.click(&page, "[data-tab=channel]");
+    browser.until(&page, "window.held === 1");
+    browser.click(&page, "[data-tab=rules]");
+    browser.until(&page, "document.querySelector('#welcome')");
+    browser.eval(&page, "release()");
+    assert_eq!(browser.eval(&page, "Boolean(document.querySelector('#welcome'))"), true, "and here too");
+    assert!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
+    demo.app.stop();
+}

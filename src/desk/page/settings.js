@@ -179,6 +179,11 @@ export function showSettings(line, tab) {
     shown.startsWith(route) &&
     at('settings-body').contains(document.activeElement) &&
     document.activeElement.matches('input, textarea, select');
+  // Each line and tab has an element of its own: what is answered late to another one is drawn where nobody sees it.
+  if (!shown.startsWith(route)) {
+    const fresh = make('div', { class: 'settings-body', id: 'settings-body' });
+    at('settings-body').replaceWith(fresh);
+  }
   shown = sign;
   if (typing) return;
   const body = at('settings-body');
