@@ -347,3 +347,36 @@ fn a_late_answer_disturbs_no_other_settings() {
     assert!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
     demo.app.stop();
 }
+
+/// What is written while a message is on its way is another draft.
+#[test]
+fn nothing_typed_is_lost_while_a_message_is_on_its_way() {
+    let Some(mut browser) = Browser::start() else { return };
+    let demo = demo(|clock| Demo::start(clock, 0, "20.0.75").unwrap());
+    for user in ["Ann", "Ben"] {
+        demo.bot.say("msteams", user, "Hello", None).unwrap();
+    }
+    let page = desk(&mut browser, demo.portal.url(), 1440, 1);
+    browser.until(&page, "document.querySelectorAll('.entry').length === 2");
+    let open = |browser: &mut Browser, nth: u32| {
+        browser.click(&page, &format!("#list > :nth-child({nth})"));
+        browser.until(&page, &format!("document.querySelector('#list > :nth-child({nth})').ariaCurrent === 'true'"));
+        browser.until(&page, &bubble("Hello"));
+    };
+    open(&mut browser, 2);
+    browser.click(&page, "#write textarea");
+    browser.write(&page, "First");
+    hold(&mut browser, &page, "desk/say");
+    browser.press(&page, "Enter");
+    browser.until(&page, "window.held === 1");
+    browser.write(&page, " and second");
+    // Saying something brought that conversation to the top.
+    browser.until(&page, "document.querySelector('#list > :nth-child(1)').ariaCurrent === 'true'");
+    open(&mut browser, 2);
+    browser.eval(&page, "release()");
+    assert_eq!(browser.eval(&page, "document.querySelector('#write textarea').value"), "");
+    open(&mut browser, 1);
+    assert_eq!(browser.eval(&page, "document.querySelector('#write textarea').value"), "First and second");
+    assert!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
+    demo.app.stop();
+}
