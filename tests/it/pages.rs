@@ -380,3 +380,22 @@ fn nothing_typed_is_lost_while_a_message_is_on_its_way() {
     assert!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
     demo.app.stop();
 }
+
+/// The line is connected elsewhere in the desk while somebody goes through its form, and the form asks what is new.
+#[test]
+fn what_is_being_typed_into_settings_stays() {
+    let Some(mut browser) = Browser::start() else { return };
+    let demo = demo(|clock| Demo::unconnected(clock, 0, "20.0.75").unwrap());
+    let page = desk(&mut browser, demo.portal.url(), 1440, 1);
+    open_line(&mut browser, &page, "5");
+    hold(&mut browser, &page, "desk/channel?");
+    let (app_id, secret) = demo.bot_keys();
+    demo.portal.connect_bot("5", "shop-bot", app_id, secret.reveal()).unwrap();
+    browser.until(&page, "window.held === 1");
+    browser.click(&page, "#tenant");
+    browser.write(&page, "mine");
+    browser.eval(&page, "release()");
+    assert_eq!(browser.eval(&page, "document.activeElement.value"), "mine");
+    assert!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
+    demo.app.stop();
+}

@@ -3,7 +3,7 @@
 import { ask, make, whole } from './common.js';
 import { glyph } from './glyphs.js';
 import { addressFields, botFields, HIDDEN, linkList, PANELS, settingsOf, valuesOf, webhook } from './bot.js';
-import { busyButton, errorBox } from './settings.js';
+import { busyButton, errorBox, typesIn } from './settings.js';
 import { state } from './state.js';
 
 const STEPS = ['Bot', 'Webhook', 'Channels', 'Test'];
@@ -304,10 +304,12 @@ function draw(moved) {
   view.body.querySelector('h3[tabindex]')?.focus({ preventScroll: true });
 }
 
+/** Asks for what is stored and draws it; false when it is not for what is shown. */
 async function load() {
   const { body, line } = view;
   const data = await ask(`desk/channel?${new URLSearchParams({ line })}`);
-  if (view.body !== body) return;
+  // Nor is it drawn over what somebody has begun to type meanwhile.
+  if (view.body !== body || typesIn(body)) return false;
   const begun = data.webhook && data.settings?.app_id ? 1 : 0;
   // What was connected and has been saved anew needs its test before it is again.
   view = {
@@ -319,6 +321,7 @@ async function load() {
     wizard: false,
   };
   draw(false);
+  return true;
 }
 
 /** These settings are on the page already, and only news brings them again. */
@@ -334,8 +337,7 @@ export async function showChannel(body, line) {
   };
   const { tested } = view;
   try {
-    await load();
-    if (tested && view.data.connected) {
+    if ((await load()) && tested && view.data.connected) {
       view.tested = true;
       draw(false);
     }
