@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use trunkline::clock::{Clock, SystemClock};
 use trunkline::demo::Demo;
+use trunkline::secret::Secret;
 
 use crate::support::browser::{Browser, Page};
 
@@ -397,5 +398,28 @@ fn what_is_being_typed_into_settings_stays() {
     browser.eval(&page, "release()");
     assert_eq!(browser.eval(&page, "document.activeElement.value"), "mine");
     assert!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
+    demo.app.stop();
+}
+
+/// Who listens to the page hears which of the passwords is asked for.
+#[test]
+fn one_operator_at_a_time_is_at_the_door() {
+    let Some(mut browser) = Browser::start() else { return };
+    let demo = demo(|clock| Demo::unconnected(clock, 0, "20.0.75").unwrap());
+    for name in ["Eve", "Max"] {
+        demo.portal.office().add_operator(name, Some(&Secret::new("secret"))).unwrap();
+    }
+    let page = browser.open(demo.portal.url(), 1440);
+    let open = |browser: &mut Browser| {
+        let all = "[...document.querySelectorAll('.door-who')].map(one => one.ariaExpanded)";
+        browser.eval(&page, all)
+    };
+    for (operator, expanded) in [(3, ["true", "false"]), (4, ["false", "true"]), (4, ["false", "false"])] {
+        let who = format!("[data-operator='{operator}']");
+        browser.until(&page, &format!("document.querySelector({who:?})"));
+        browser.click(&page, &who);
+        let [third, fourth] = expanded;
+        assert_eq!(open(&mut browser), serde_json::json!([null, null, third, fourth]));
+    }
     demo.app.stop();
 }
