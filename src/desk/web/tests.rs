@@ -96,6 +96,27 @@ fn nothing_is_told_to_who_has_not_signed_in() {
     assert_eq!(browser.ask("GET", "/desk/news?after=0", &Json::Null).0, 401, "the cookie is worth nothing any more");
 }
 
+/// The question for news that a browser left open is answered long after.
+#[test]
+fn who_has_signed_out_is_told_no_more_news() {
+    let scene = Scene::new("20.0.75");
+    let eve = scene.office.add_operator("Eve", None).unwrap();
+    let mut browser = Browser::new(&scene);
+    browser.sign_in(eve, "");
+    let version = scene.office.wait_for_news(0, Duration::ZERO);
+    let (asked, asking) = std::sync::mpsc::channel();
+    let status = std::thread::scope(|threads| {
+        let news = threads.spawn(|| {
+            asked.send(()).unwrap();
+            browser.ask("GET", &format!("/desk/news?after={version}"), &Json::Null).0
+        });
+        asking.recv().unwrap();
+        browser.post("/desk/sign-out", &json!({}));
+        news.join().unwrap()
+    });
+    assert_eq!(status, 401);
+}
+
 /// Promise 8: a page of another site can't act in an operator's name.
 #[test]
 fn promise_8_only_the_desks_own_page_acts() {
