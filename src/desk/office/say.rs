@@ -6,8 +6,8 @@ use rusqlite::{Connection, OptionalExtension, named_params};
 
 use super::abilities::Abilities;
 use super::rows::{self, NewMessage, TalkRow};
-use super::turns::give_to;
-use super::{Author, Office, OfficeError, TalkState, people, talks};
+use super::turns::{give_to, refuse_others};
+use super::{Author, Office, OfficeError, people, talks};
 use crate::clock::UnixMillis;
 use crate::desk::{Deletion, Edit, File, MessageRef, Outgoing};
 
@@ -64,11 +64,7 @@ impl Office {
         let id = self.store.write(|tx| {
             people::must_exist(tx, operator)?;
             let mut talk = TalkRow::find(tx, talk)?.ok_or(OfficeError::NotThere("there is no such conversation"))?;
-            if talk.state == TalkState::Taken && talk.operator != Some(operator) {
-                let name = talk.operator.map(|other| people::name(tx, other)).transpose()?.flatten();
-                let name = name.unwrap_or_else(|| "another operator".to_owned());
-                return Err(OfficeError::NotAllowed(format!("{name} has this conversation; take it first")));
-            }
+            refuse_others(tx, &talk, operator)?;
             give_to(&mut talk, operator, now);
             talk.save(tx)?;
             let (author, operator, customer) = (Author::Operator, Some(operator), None);
@@ -77,7 +73,7 @@ impl Office {
             if let Some(file) = file {
                 rows::add_file(tx, id, (&file.name, &file.url, None), &[], false)?;
             }
-            Ok(id)
+            Ok::<_, OfficeError>(id)
         })?;
         self.send(id)?;
         Ok(id)

@@ -175,7 +175,12 @@ fn an_operator_sees_and_does_everything_on_the_page() {
     assert_eq!(news(&browser)["talks"][0]["operator"], max);
     assert_eq!(news(&browser)["talks"][0]["last"]["who"], "Eve", "who wrote it, whoever has it now");
     let (status, refused) = browser.ask("POST", "/desk/say", &json!({"talk": talk, "text": "x"}));
-    assert_eq!((status, &refused["error"]), (409, &json!("Max has this conversation; take it first")));
+    assert_eq!((status, &refused["error"]), (409, &json!("Max has this conversation; take it over first")));
+    // As on a page that has not heard yet that Max has it.
+    let (status, refused) = browser.ask("POST", "/desk/take", &json!({"talk": talk}));
+    assert_eq!((status, &refused["error"]), (409, &json!("Max has this conversation; take it over first")));
+    browser.post("/desk/take-over", &json!({"talk": talk}));
+    assert_eq!(news(&browser)["talks"][0]["operator"], eve);
     browser.post("/desk/take", &json!({"talk": talk}));
     browser.post("/desk/close", &json!({"talk": talk}));
     assert_eq!(news(&browser)["talks"][0]["state"], "closed");

@@ -64,7 +64,7 @@ fn a_conversation_is_taken_transferred_closed_and_begins_anew() {
         scene.sent();
         assert_eq!((scene.talk().state, scene.talk().operator), (TalkState::Taken, Some(eve)), "{version}");
         let refused = scene.office.say(max, id, "Me too", None).unwrap_err();
-        assert_eq!(refused.to_string(), "Eve has this conversation; take it first", "{version}");
+        assert_eq!(refused.to_string(), "Eve has this conversation; take it over first", "{version}");
         scene.office.transfer(id, Some(max)).unwrap();
         scene.office.say(max, id, "Hello from Max", None).unwrap();
         assert!(scene.sent().contains("[b]Max:[/b]"), "{version}");
