@@ -108,7 +108,6 @@ impl Office {
         after: &mut After,
     ) -> rusqlite::Result<()> {
         let major = self.client.identity().major();
-        let group = Abilities::of(&push.connector).group;
         let customer = rows::customer(tx, &push.connector, &received.user)?;
         let Some(mut talk) = talk_of(tx, push, received, customer, now)? else { return Ok(()) };
         rows::keep_way(tx, &push.connector, received)?;
@@ -130,7 +129,7 @@ impl Office {
             post: received.kind == Kind::Post,
             text: &text,
         };
-        let (kind, message) = match received.kind {
+        let message = match received.kind {
             Kind::Message if known.is_some() && self.repeats == Repeats::Absorbed => return Ok(()),
             Kind::Message => {
                 let id = new.insert(tx)?;
@@ -139,37 +138,27 @@ impl Office {
                 for text in arrived(tx, &mut talk, &text, now)?.texts {
                     after.texts.extend(write_text(tx, &talk, &text, now)?);
                 }
-                (EventKind::Message, Some(id))
+                Some(id)
             }
             Kind::Post if known.is_none() => {
                 let id = new.insert(tx)?;
                 self.add_files(tx, id, received)?;
-                (EventKind::Post, Some(id))
+                Some(id)
             }
-            Kind::Post => (EventKind::Post, known),
+            Kind::Post => known,
             // Up to version 20 a customer's edits and deletions in a group are overlooked.
-            Kind::Update | Kind::Delete if major < REPLY_FROM && group => return Ok(()),
+            Kind::Update | Kind::Delete if major < REPLY_FROM && Abilities::of(&push.connector).group => return Ok(()),
             Kind::Update | Kind::PostUpdate => {
-                let event =
-                    if received.kind == Kind::Update { EventKind::MessageUpdate } else { EventKind::PostUpdate };
-                if let Some(id) = known {
-                    tx.prepare_cached(EDIT)?.execute(named_params! {":text": text, ":id": id})?;
-                    if !received.files.is_empty() {
-                        tx.prepare_cached(FORGET_FILES)?.execute(named_params! {":id": id})?;
-                        self.add_files(tx, id, received)?;
-                    }
-                }
-                (event, known)
+                known.map(|id| self.edit_of_customer(tx, id, &text, received)).transpose()?;
+                known
             }
             Kind::Delete => {
-                if let Some(id) = known {
-                    tx.prepare_cached(DELETE)?.execute(named_params! {":id": id})?;
-                }
-                (EventKind::MessageDelete, known)
+                known.map(|id| tx.prepare_cached(DELETE)?.execute(named_params! {":id": id})).transpose()?;
+                known
             }
         };
         after.events.push(Event {
-            kind,
+            kind: event_of(received.kind),
             at: now,
             connector: push.connector.clone(),
             line: push.line.clone(),
@@ -177,6 +166,16 @@ impl Office {
             message,
             data: told(received, &text),
         });
+        Ok(())
+    }
+
+    /// A message has another text from now on, and other files where some come with it.
+    fn edit_of_customer(&self, tx: &Transaction<'_>, id: i64, text: &str, received: &Received) -> rusqlite::Result<()> {
+        tx.prepare_cached(EDIT)?.execute(named_params! {":text": text, ":id": id})?;
+        if !received.files.is_empty() {
+            tx.prepare_cached(FORGET_FILES)?.execute(named_params! {":id": id})?;
+            self.add_files(tx, id, received)?;
+        }
         Ok(())
     }
 
@@ -346,6 +345,16 @@ fn talk_of(
     }
     let begins = matches!(received.kind, Kind::Message | Kind::Post);
     begins.then(|| TalkRow::make(tx, place, owner, &received.user.full_name(), now)).transpose()
+}
+
+fn event_of(kind: Kind) -> EventKind {
+    match kind {
+        Kind::Message => EventKind::Message,
+        Kind::Update => EventKind::MessageUpdate,
+        Kind::Delete => EventKind::MessageDelete,
+        Kind::Post => EventKind::Post,
+        Kind::PostUpdate => EventKind::PostUpdate,
+    }
 }
 
 /// What subscribers learn of a customer's message.
