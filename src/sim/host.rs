@@ -35,12 +35,15 @@ impl Ask {
         self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    /// It was asked for by a number or by a name without a dot, such as `localhost`. A page of elsewhere can have a name of
-    /// its own lead here, and a browser then takes what it asks for its own; it can't hide that name, which has a dot.
+    /// It was asked for by a number or by a name without a dot, such as `localhost`, and not by a page of elsewhere. Such a
+    /// page can have a name of its own lead here, and a browser then takes what it asks for its own; or it posts without
+    /// a look at the answer. It can hide neither that name, which has a dot, nor its origin.
     pub(super) fn is_local(&self) -> bool {
         let host = self.header("host").unwrap_or_default();
         let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-        !name.contains('.') || name.parse::<std::net::Ipv4Addr>().is_ok()
+        let named = !name.contains('.') || name.parse::<std::net::Ipv4Addr>().is_ok();
+        let own = |origin: &str| origin.split_once("://").is_some_and(|(_, at)| at == host);
+        named && self.header("origin").is_none_or(own)
     }
 
     /// The body as JSON; null when it is none.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use trunkline::clock::{Clock, SystemClock};
 use trunkline::demo::Demo;
+use trunkline::secret::Secret;
 
 use crate::support::browser::{Browser, Page};
 
@@ -287,5 +288,138 @@ fn the_desk_works_by_keyboard() {
     browser.press(&page, "j");
     browser.until(&page, &bubble("Hello from Ann"));
     assert!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
+    demo.app.stop();
+}
+
+/// Holds the answers of an address back until `release()`, which waits for the page to have made something of them.
+fn hold(browser: &mut Browser, page: &Page, address: &str) {
+    let script = format!(
+        "(() => {{
+            const ask = window.fetch;
+            const gate = new Promise((open) => {{ window.open_gate = open; }});
+            window.held = 0;
+            window.fetch = async (path, how) => {{
+                const answer = await ask(path, how);
+                if (!String(path).includes({address:?})) return answer;
+                window.held += 1;
+                await gate;
+                return answer;
+            }};
+            window.release = async () => {{
+                window.fetch = ask;
+                window.open_gate();
+                for (let frame = 0; frame < 10; frame += 1) await new Promise(requestAnimationFrame);
+                return true;
+            }};
+        }})()"
+    );
+    browser.eval(page, &script);
+}
+
+/// What comes late is for the line and the tab that it was asked for.
+#[test]
+fn a_late_answer_disturbs_no_other_settings() {
+    let Some(mut browser) = Browser::start() else { return };
+    let demo = demo(|clock| Demo::unconnected(clock, 0, "20.0.75").unwrap());
+    let page = desk(&mut browser, demo.portal.url(), 1440, 1);
+    open_line(&mut browser, &page, "5");
+    let (app_id, secret) = demo.bot_keys();
+    for (field, text) in [("#bot_handle", "shop-bot"), ("#app_id", app_id), ("#app_secret", secret.reveal())] {
+        browser.click(&page, field);
+        browser.write(&page, text);
+    }
+    hold(&mut browser, &page, "channel/save");
+    browser.click(&page, "#save");
+    browser.until(&page, "window.held === 1");
+    browser.click(&page, "[data-tab=rules]");
+    browser.until(&page, "document.querySelector('#welcome')");
+    browser.eval(&page, "release()");
+    assert_eq!(browser.eval(&page, "Boolean(document.querySelector('#welcome'))"), true, "the rules are left alone");
+    assert_eq!(browser.eval(&page, "Boolean(document.querySelector('#webhook'))"), false);
+
+    // The channel of a line whose answer comes when its rules are shown already.
+    hold(&mut browser, &page, "desk/channel?");
+    browser.click(&page, "[data-tab=channel]");
+    browser.until(&page, "window.held === 1");
+    browser.click(&page, "[data-tab=rules]");
+    browser.until(&page, "document.querySelector('#welcome')");
+    browser.eval(&page, "release()");
+    assert_eq!(browser.eval(&page, "Boolean(document.querySelector('#welcome'))"), true, "and here too");
+    assert!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
+    demo.app.stop();
+}
+
+/// What is written while a message is on its way is another draft.
+#[test]
+fn nothing_typed_is_lost_while_a_message_is_on_its_way() {
+    let Some(mut browser) = Browser::start() else { return };
+    let demo = demo(|clock| Demo::start(clock, 0, "20.0.75").unwrap());
+    for user in ["Ann", "Ben"] {
+        demo.bot.say("msteams", user, "Hello", None).unwrap();
+    }
+    let page = desk(&mut browser, demo.portal.url(), 1440, 1);
+    browser.until(&page, "document.querySelectorAll('.entry').length === 2");
+    let open = |browser: &mut Browser, nth: u32| {
+        browser.click(&page, &format!("#list > :nth-child({nth})"));
+        browser.until(&page, &format!("document.querySelector('#list > :nth-child({nth})').ariaCurrent === 'true'"));
+        browser.until(&page, &bubble("Hello"));
+    };
+    open(&mut browser, 2);
+    browser.click(&page, "#write textarea");
+    browser.write(&page, "First");
+    hold(&mut browser, &page, "desk/say");
+    browser.press(&page, "Enter");
+    browser.until(&page, "window.held === 1");
+    browser.write(&page, " and second");
+    // Saying something brought that conversation to the top.
+    browser.until(&page, "document.querySelector('#list > :nth-child(1)').ariaCurrent === 'true'");
+    open(&mut browser, 2);
+    browser.eval(&page, "release()");
+    assert_eq!(browser.eval(&page, "document.querySelector('#write textarea').value"), "");
+    open(&mut browser, 1);
+    assert_eq!(browser.eval(&page, "document.querySelector('#write textarea').value"), "First and second");
+    assert!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
+    demo.app.stop();
+}
+
+/// The line is connected elsewhere in the desk while somebody goes through its form, and the form asks what is new.
+#[test]
+fn what_is_being_typed_into_settings_stays() {
+    let Some(mut browser) = Browser::start() else { return };
+    let demo = demo(|clock| Demo::unconnected(clock, 0, "20.0.75").unwrap());
+    let page = desk(&mut browser, demo.portal.url(), 1440, 1);
+    open_line(&mut browser, &page, "5");
+    hold(&mut browser, &page, "desk/channel?");
+    let (app_id, secret) = demo.bot_keys();
+    demo.portal.connect_bot("5", "shop-bot", app_id, secret.reveal()).unwrap();
+    browser.until(&page, "window.held === 1");
+    browser.click(&page, "#tenant");
+    browser.write(&page, "mine");
+    browser.eval(&page, "release()");
+    assert_eq!(browser.eval(&page, "document.activeElement.value"), "mine");
+    assert!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
+    demo.app.stop();
+}
+
+/// Who listens to the page hears which of the passwords is asked for.
+#[test]
+fn one_operator_at_a_time_is_at_the_door() {
+    let Some(mut browser) = Browser::start() else { return };
+    let demo = demo(|clock| Demo::unconnected(clock, 0, "20.0.75").unwrap());
+    for name in ["Eve", "Max"] {
+        demo.portal.office().add_operator(name, Some(&Secret::new("secret"))).unwrap();
+    }
+    let page = browser.open(demo.portal.url(), 1440);
+    let open = |browser: &mut Browser| {
+        let all = "[...document.querySelectorAll('.door-who')].map(one => one.ariaExpanded)";
+        browser.eval(&page, all)
+    };
+    for (operator, expanded) in [(3, ["true", "false"]), (4, ["false", "true"]), (4, ["false", "false"])] {
+        let who = format!("[data-operator='{operator}']");
+        browser.until(&page, &format!("document.querySelector({who:?})"));
+        browser.click(&page, &who);
+        let [third, fourth] = expanded;
+        assert_eq!(open(&mut browser), serde_json::json!([null, null, third, fourth]));
+    }
     demo.app.stop();
 }

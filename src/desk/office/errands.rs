@@ -49,6 +49,14 @@ impl Bell {
     }
 }
 
+#[cfg(test)]
+impl Bell {
+    /// Whether somebody rang since this was last asked, with nobody there to hear it.
+    pub(super) fn was_rung(&self) -> bool {
+        self.0.iter().filter(|(_, bell)| bell.try_recv().is_ok()).count() > 0
+    }
+}
+
 /// An errand: does what is due and says when to come again.
 type Errand = fn(&Office) -> Result<Duration, OfficeError>;
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, named_params};
 
 use super::{Office, OfficeError};
-use crate::clock::UnixMillis;
 use crate::desk::password;
 use crate::secret::Secret;
 
@@ -45,10 +44,13 @@ const ADD: &str = "insert into operators (name, password) values (:name, :passwo
 const EXISTS: &str = "select 1 from operators where id = :id";
 const NAME: &str = "select name from operators where id = :id";
 const HERE: &str = "update operators set here = :here where id = :id";
+const PASSWORD_OF: &str = "select password from operators where name = :name";
 const PASSWORD: &str = "select password from operators where id = :id";
 const SIGN_IN: &str = "insert into signed_in (token, operator, until) values (:token, :operator, :until)";
 const SIGNED: &str = "select operator from signed_in where token = :token and until > :now";
-const SIGN_OUT: &str = "delete from signed_in where token = :token or until <= :now";
+const SIGN_ALL_OUT: &str = "delete from signed_in where operator = :operator";
+const SIGN_OUT: &str = "delete from signed_in where token = :token";
+const TIME_OVER: &str = "delete from signed_in where until <= :now";
 
 /// Everybody, in the order of the queue.
 pub(super) fn all(db: &Connection) -> rusqlite::Result<Vec<Operator>> {
@@ -76,19 +78,32 @@ pub(super) fn name(db: &Connection, operator: i64) -> rusqlite::Result<Option<St
 }
 
 impl Office {
-    /// Adds an operator, last in the queue, or gives the one of that name a new password; without one, nobody asks.
+    /// Adds an operator, last in the queue, or gives the one of that name a new password; without one, nobody asks. A
+    /// password that was another one before ends what was signed in until then.
     pub fn add_operator(&self, name: &str, password: Option<&Secret>) -> Result<i64, OfficeError> {
         let name = name.trim();
         if name.is_empty() || name.chars().count() > NAME_MAX {
             return Err(OfficeError::Wrong(format!("an operator's name has 1 to {NAME_MAX} characters")));
         }
-        let password = password.map(password::hash);
-        self.store.write(|tx| {
+        let stored: Option<String> = self.store.read(|db| {
+            let key = named_params! {":name": name};
+            Ok(db.prepare_cached(PASSWORD_OF)?.query_row(key, |row| row.get(0)).optional()?.flatten())
+        })?;
+        // Programs add their operators at each start.
+        let same = stored.filter(|stored| password.is_some_and(|given| password::verify(given, stored)));
+        let signs_out = password.is_some() && same.is_none();
+        let password = same.or_else(|| password.map(password::hash));
+        let id = self.store.write(|tx| {
             let values = named_params! {":name": name, ":password": password};
             let id = tx.prepare_cached(ADD)?.query_row(values, |row| row.get(0))?;
+            if signs_out {
+                tx.prepare_cached(SIGN_ALL_OUT)?.execute(named_params! {":operator": id})?;
+            }
             super::turns::came_or_went(tx, id, true, self.clock.now())?;
-            Ok(id)
-        })
+            Ok::<_, OfficeError>(id)
+        })?;
+        self.errands.ring();
+        Ok(id)
     }
 
     /// Everybody, in the order of the queue.
@@ -107,7 +122,8 @@ impl Office {
         Ok(())
     }
 
-    /// Signs an operator in and gives the token by which the browser is known from then on.
+    /// Signs an operator in and gives the token by which the browser is known from then on. Browsers whose time is over are
+    /// forgotten.
     pub fn sign_in(&self, operator: i64, given: &Secret) -> Result<Secret, OfficeError> {
         let stored = self.store.read(|db| {
             let key = named_params! {":id": operator};
@@ -124,6 +140,7 @@ impl Office {
         let token = password::token();
         let now = self.clock.now();
         self.store.write(|tx| {
+            tx.prepare_cached(TIME_OVER)?.execute(named_params! {":now": now.0})?;
             let until = now.plus(SIGNED_IN).0;
             let row = named_params! {":token": password::token_hash(&token), ":operator": operator, ":until": until};
             tx.prepare_cached(SIGN_IN)?.execute(row).map(drop)
@@ -161,12 +178,23 @@ impl Office {
         Ok(self.store.read(find)?)
     }
 
-    /// Forgets a browser, and those whose time is over.
+    /// Forgets a browser.
     pub fn sign_out(&self, token: &Secret) -> Result<(), OfficeError> {
-        let UnixMillis(now) = self.clock.now();
         self.store.write(|tx| {
-            let key = named_params! {":token": password::token_hash(token), ":now": now};
+            let key = named_params! {":token": password::token_hash(token)};
             Ok(tx.prepare_cached(SIGN_OUT)?.execute(key).map(drop)?)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desk::office::tests::plan;
+
+    /// It runs for each request of the page.
+    #[test]
+    fn operators_loads_are_counted_by_an_index() {
+        assert!(plan(OPERATORS).contains("SEARCH talks USING COVERING INDEX talks_held"), "{}", plan(OPERATORS));
     }
 }

@@ -70,24 +70,28 @@ impl TalkRow {
         db.prepare_cached(TALK)?.query_row(named_params! {":id": id}, Self::read).optional()
     }
 
-    /// The conversation of a message, made closed when there is none.
+    /// The conversation of a message.
     pub(super) fn at(
+        db: &Connection,
+        (connector, line, chat): (&str, &str, &str),
+        customer: Option<i64>,
+    ) -> Result<Option<Self>> {
+        let place = named_params! {":connector": connector, ":line": line, ":chat": chat, ":customer": customer};
+        let id = db.prepare_cached(TALK_AT)?.query_row(place, |row| row.get(0)).optional()?;
+        id.map_or(Ok(None), |id| Self::find(db, id))
+    }
+
+    /// A conversation where there is none, closed.
+    pub(super) fn make(
         tx: &Transaction<'_>,
         (connector, line, chat): (&str, &str, &str),
         customer: Option<i64>,
         title: &str,
         now: UnixMillis,
     ) -> Result<Self> {
-        let place = named_params! {":connector": connector, ":line": line, ":chat": chat, ":customer": customer};
-        let known = tx.prepare_cached(TALK_AT)?.query_row(place, |row| row.get(0)).optional()?;
-        let id = if let Some(id) = known {
-            id
-        } else {
-            tx.prepare_cached(NEW_TALK)?.insert(named_params! {
-                ":connector": connector, ":line": line, ":chat": chat, ":customer": customer, ":title": title,
-                ":now": now.0,
-            })?
-        };
+        let new = named_params! {":connector": connector, ":line": line, ":chat": chat, ":customer": customer,
+        ":title": title, ":now": now.0};
+        let id = tx.prepare_cached(NEW_TALK)?.insert(new)?;
         Self::find(tx, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
     }
 
@@ -164,6 +168,21 @@ impl NewMessage<'_> {
     }
 }
 
+const RENEWED: &str = "insert into messages (talk, at, author, operator, text, mark)
+    select talk, :now, author, operator, text, mark from messages where id = :id";
+const MOVE_FILES: &str = "update files set message = :new where message = :id";
+const FORGET_MESSAGE: &str = "delete from messages where id = :id";
+const NEWEST_OF: &str = "update talks set newest = :new where id = (select talk from messages where id = :new)";
+
+/// Gives one of the desk's own messages another id, as if it was written now.
+pub(super) fn renew(tx: &Transaction<'_>, id: i64, now: UnixMillis) -> Result<i64> {
+    let new = tx.prepare_cached(RENEWED)?.insert(named_params! {":now": now.0, ":id": id})?;
+    tx.prepare_cached(MOVE_FILES)?.execute(named_params! {":new": new, ":id": id})?;
+    tx.prepare_cached(FORGET_MESSAGE)?.execute(named_params! {":id": id})?;
+    tx.prepare_cached(NEWEST_OF)?.execute(named_params! {":new": new})?;
+    Ok(new)
+}
+
 const FORGET_EXTERNALS: &str = "delete from externals where message = :message";
 const EXTERNAL: &str = "insert into externals (message, place, external) values (:message, :place, :external)";
 
@@ -181,8 +200,11 @@ const CUSTOMERS_MESSAGE: &str = "select messages.id from externals join messages
     where externals.external = :external and messages.talk = :talk and messages.author = 'customer'
     order by messages.id limit 1";
 
-/// The customer's message of that external id in a conversation.
+/// The customer's message of that external id in a conversation; none by an empty one, which names no message.
 pub(super) fn customers_message(db: &Connection, talk: i64, external: &str) -> Result<Option<i64>> {
+    if external.is_empty() {
+        return Ok(None);
+    }
     let key = named_params! {":talk": talk, ":external": external};
     db.prepare_cached(CUSTOMERS_MESSAGE)?.query_row(key, |row| row.get(0)).optional()
 }
@@ -190,12 +212,16 @@ pub(super) fn customers_message(db: &Connection, talk: i64, external: &str) -> R
 const OWN_MESSAGE: &str = "select messages.id from externals join messages on messages.id = externals.message
         join talks on talks.id = messages.talk
     where externals.external = :external and talks.connector = :connector and talks.line = :line
-        and messages.author <> 'customer'
+        and talks.chat = :chat and messages.author <> 'customer'
     order by messages.id desc limit 1";
 
-/// The desk's own message of that external id.
-pub(super) fn own_message(db: &Connection, connector: &str, line: &str, external: &str) -> Result<Option<i64>> {
-    let key = named_params! {":external": external, ":connector": connector, ":line": line};
+/// The desk's own message of that external id in a chat; in another one that id is another message's.
+pub(super) fn own_message(
+    db: &Connection,
+    (connector, line, chat): (&str, &str, &str),
+    external: &str,
+) -> Result<Option<i64>> {
+    let key = named_params! {":external": external, ":connector": connector, ":line": line, ":chat": chat};
     db.prepare_cached(OWN_MESSAGE)?.query_row(key, |row| row.get(0)).optional()
 }
 
@@ -250,4 +276,17 @@ pub(super) fn way(db: &Connection, connector: &str, chat: &str) -> Result<Option
         let recipient = php::decode(recipient.as_bytes()).ok()?;
         Some(WayBack { recipient, service_url })
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desk::office::tests::plan;
+
+    /// Both run for each new customer.
+    #[test]
+    fn a_customers_conversations_are_found_by_an_index() {
+        assert!(plan(RENAME).contains("SEARCH talks USING INDEX talks_customer"));
+        assert!(plan(TALK_AT).contains("SEARCH talks USING COVERING INDEX talks_place"), "{}", plan(TALK_AT));
+    }
 }

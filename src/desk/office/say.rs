@@ -6,8 +6,8 @@ use rusqlite::{Connection, OptionalExtension, named_params};
 
 use super::abilities::Abilities;
 use super::rows::{self, NewMessage, TalkRow};
-use super::turns::give_to;
-use super::{Author, Mark, Office, OfficeError, TalkState, people, talks};
+use super::turns::{give_to, refuse_others};
+use super::{Author, Office, OfficeError, people, talks};
 use crate::clock::UnixMillis;
 use crate::desk::{Deletion, Edit, File, MessageRef, Outgoing};
 
@@ -22,8 +22,9 @@ const TIGHT_SIGNATURE_FROM: u32 = 23;
 
 const TEXT: &str = "update messages set text = :text, edited = 1 where id = :id";
 const GONE: &str = "update messages set deleted = 1 where id = :id";
-const FAILED: &str = "update messages set mark = :mark, why = :why where id = :id";
-const SENDING: &str = "update messages set mark = 'sending', why = null where id = :id and mark = 'failed'";
+const FAILED: &str = "update messages set mark = 'failed', why = :why where id = :id and mark = 'sending'";
+const SENDING: &str =
+    "update messages set mark = 'sending', why = null where id = :id and mark = 'failed' returning spent";
 const OWN: &str = "select talk, at, author, operator, text, deleted from messages where id = :id";
 
 /// A file that an operator gives as a link.
@@ -63,11 +64,7 @@ impl Office {
         let id = self.store.write(|tx| {
             people::must_exist(tx, operator)?;
             let mut talk = TalkRow::find(tx, talk)?.ok_or(OfficeError::NotThere("there is no such conversation"))?;
-            if talk.state == TalkState::Taken && talk.operator != Some(operator) {
-                let name = talk.operator.map(|other| people::name(tx, other)).transpose()?.flatten();
-                let name = name.unwrap_or_else(|| "another operator".to_owned());
-                return Err(OfficeError::NotAllowed(format!("{name} has this conversation; take it first")));
-            }
+            refuse_others(tx, &talk, operator)?;
             give_to(&mut talk, operator, now);
             talk.save(tx)?;
             let (author, operator, customer) = (Author::Operator, Some(operator), None);
@@ -76,22 +73,28 @@ impl Office {
             if let Some(file) = file {
                 rows::add_file(tx, id, (&file.name, &file.url, None), &[], false)?;
             }
-            Ok(id)
+            Ok::<_, OfficeError>(id)
         })?;
         self.send(id)?;
         Ok(id)
     }
 
-    /// Sends a message once more that has failed.
-    pub fn send_again(&self, id: i64) -> Result<(), OfficeError> {
-        self.store.write(|tx| {
-            let changed = tx.prepare_cached(SENDING)?.execute(named_params! {":id": id})?;
-            if changed == 0 {
-                return Err(OfficeError::NotThere("there is no such message that has failed"));
+    /// Sends a message once more that has failed. Gives its id: another one, at the end of the conversation, where the
+    /// server had it and gave up, for a server takes each `im.message_id` once; the same one where it could not be handed
+    /// over, so that a server that has it all the same knows a repeat.
+    pub fn send_again(&self, id: i64) -> Result<i64, OfficeError> {
+        let now = self.clock.now();
+        let id = self.store.write(|tx| {
+            let key = named_params! {":id": id};
+            let spent = tx.prepare_cached(SENDING)?.query_row(key, |row| row.get::<_, bool>("spent")).optional()?;
+            match spent {
+                None => Err(OfficeError::NotThere("there is no such message that has failed")),
+                Some(false) => Ok(id),
+                Some(true) => Ok(rows::renew(tx, id, now)?),
             }
-            Ok(())
         })?;
-        self.send(id)
+        self.send(id)?;
+        Ok(id)
     }
 
     /// Hands a stored message to the server; one that can't be handed over is marked as failed.
@@ -114,12 +117,13 @@ impl Office {
         let sent = self.client.output(&own.talk.connector, &own.talk.line).send_message(&[message]);
         if let Err(error) = sent {
             // The older client reports success whatever happens; the desk is honest.
-            self.store.write(|tx| {
-                let why = error.to_string();
-                let mark = named_params! {":mark": Mark::Failed.word(), ":why": why, ":id": id};
-                tx.prepare_cached(FAILED)?.execute(mark).map(drop)
-            })?;
-            return Err(error.into());
+            let failed = self
+                .store
+                .write(|tx| tx.prepare_cached(FAILED)?.execute(named_params! {":why": error.to_string(), ":id": id}))?;
+            // With another mark by now, the server has it and only its answer was lost.
+            if failed > 0 {
+                return Err(error.into());
+            }
         }
         Ok(())
     }

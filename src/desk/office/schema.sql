@@ -66,7 +66,12 @@ create table talks (
     newest integer not null default 0
 ) strict;
 create unique index talks_place on talks (connector, line, chat, coalesce(customer, 0));
-create index talks_newest on talks (newest);
+-- The list: those that are not closed first, the newest of each first.
+create index talks_listed on talks (state = 'closed', newest desc);
+-- To be named anew with their customer.
+create index talks_customer on talks (customer);
+-- What each operator has to do, counted for each of the page's questions.
+create index talks_held on talks (operator) where state = 'taken';
 create index talks_waiting on talks (turn_until) where state = 'waiting';
 
 create table messages (
@@ -86,6 +91,8 @@ create table messages (
     mark text check (mark in ('sending', 'delivered', 'read', 'failed')),
     -- Why it failed.
     why text,
+    -- The server had it under this id and gave up: it takes no id twice.
+    spent integer not null default 0 check (spent in (0, 1)),
     edited integer not null default 0 check (edited in (0, 1)),
     deleted integer not null default 0 check (deleted in (0, 1))
 ) strict;

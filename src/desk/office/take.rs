@@ -7,7 +7,7 @@ use super::abilities::Abilities;
 use super::events::{Event, EventKind};
 use super::rows::{self, NewMessage, TalkRow};
 use super::turns::{arrived, write_text};
-use super::{Author, Mark, Office, OfficeError, settings};
+use super::{Author, Office, OfficeError, settings};
 use crate::clock::UnixMillis;
 use crate::desk::values::{number, plain};
 use crate::desk::{Delivered, Failed, Kind, Received, codes};
@@ -44,8 +44,13 @@ const DELETE: &str = "update messages set deleted = 1 where id = :id";
 const FORGET_FILES: &str = "delete from files where message = :id";
 const OWN: &str = "select talks.connector, talks.line, talks.id from messages join talks on talks.id = messages.talk
     where messages.id = :id and messages.author <> 'customer'";
-const MARK: &str = "update messages set mark = :mark, why = :why where id = :id";
-const READ: &str = "update messages set mark = 'read' where talk = :talk and id <= :id and mark = 'delivered'";
+// What a message has reached it keeps: statuses come twice, late and out of order.
+const DELIVERED: &str =
+    "update messages set mark = 'delivered', why = null where id = :id and mark in ('sending', 'failed')";
+const FAILED: &str = "update messages set mark = 'failed', why = :why, spent = 1
+    where id = :id and mark in ('sending', 'failed')";
+const READ: &str = "update messages set mark = 'read'
+    where talk = :talk and (id < :id and mark = 'delivered' or id = :id)";
 const UNDELETE: &str = "update messages set deleted = 0, why = :why where id = :id";
 const BLOCK: &str =
     "update talks set blocked = :blocked where connector = :connector and line = :line and chat = :chat";
@@ -103,10 +108,8 @@ impl Office {
         after: &mut After,
     ) -> rusqlite::Result<()> {
         let major = self.client.identity().major();
-        let group = Abilities::of(&push.connector).group;
         let customer = rows::customer(tx, &push.connector, &received.user)?;
-        let place = (push.connector.as_str(), push.line.as_str(), received.chat.as_str());
-        let mut talk = TalkRow::at(tx, place, Some(customer).filter(|_| !group), &received.user.full_name(), now)?;
+        let Some(mut talk) = talk_of(tx, push, received, customer, now)? else { return Ok(()) };
         rows::keep_way(tx, &push.connector, received)?;
         let text = if major < CHARACTERS_FROM {
             text::smileys(&text::from_shortnames(&received.text))
@@ -126,7 +129,7 @@ impl Office {
             post: received.kind == Kind::Post,
             text: &text,
         };
-        let (kind, message) = match received.kind {
+        let message = match received.kind {
             Kind::Message if known.is_some() && self.repeats == Repeats::Absorbed => return Ok(()),
             Kind::Message => {
                 let id = new.insert(tx)?;
@@ -135,33 +138,27 @@ impl Office {
                 for text in arrived(tx, &mut talk, &text, now)?.texts {
                     after.texts.extend(write_text(tx, &talk, &text, now)?);
                 }
-                (EventKind::Message, Some(id))
+                Some(id)
             }
-            Kind::Post if known.is_none() => (EventKind::Post, Some(new.insert(tx)?)),
-            Kind::Post => (EventKind::Post, known),
+            Kind::Post if known.is_none() => {
+                let id = new.insert(tx)?;
+                self.add_files(tx, id, received)?;
+                Some(id)
+            }
+            Kind::Post => known,
             // Up to version 20 a customer's edits and deletions in a group are overlooked.
-            Kind::Update | Kind::Delete if major < REPLY_FROM && group => return Ok(()),
+            Kind::Update | Kind::Delete if major < REPLY_FROM && Abilities::of(&push.connector).group => return Ok(()),
             Kind::Update | Kind::PostUpdate => {
-                let event =
-                    if received.kind == Kind::Update { EventKind::MessageUpdate } else { EventKind::PostUpdate };
-                if let Some(id) = known {
-                    tx.prepare_cached(EDIT)?.execute(named_params! {":text": text, ":id": id})?;
-                    if !received.files.is_empty() {
-                        tx.prepare_cached(FORGET_FILES)?.execute(named_params! {":id": id})?;
-                        self.add_files(tx, id, received)?;
-                    }
-                }
-                (event, known)
+                known.map(|id| self.edit_of_customer(tx, id, &text, received)).transpose()?;
+                known
             }
             Kind::Delete => {
-                if let Some(id) = known {
-                    tx.prepare_cached(DELETE)?.execute(named_params! {":id": id})?;
-                }
-                (EventKind::MessageDelete, known)
+                known.map(|id| tx.prepare_cached(DELETE)?.execute(named_params! {":id": id})).transpose()?;
+                known
             }
         };
         after.events.push(Event {
-            kind,
+            kind: event_of(received.kind),
             at: now,
             connector: push.connector.clone(),
             line: push.line.clone(),
@@ -169,6 +166,16 @@ impl Office {
             message,
             data: told(received, &text),
         });
+        Ok(())
+    }
+
+    /// A message has another text from now on, and other files where some come with it.
+    fn edit_of_customer(&self, tx: &Transaction<'_>, id: i64, text: &str, received: &Received) -> rusqlite::Result<()> {
+        tx.prepare_cached(EDIT)?.execute(named_params! {":text": text, ":id": id})?;
+        if !received.files.is_empty() {
+            tx.prepare_cached(FORGET_FILES)?.execute(named_params! {":id": id})?;
+            self.add_files(tx, id, received)?;
+        }
         Ok(())
     }
 
@@ -200,8 +207,7 @@ impl Office {
                 let id = delivered.at.message_id;
                 let data = json!({"external": delivered.external});
                 let Some(event) = self.about(tx, EventKind::StatusDelivery, id, data)? else { continue };
-                let mark = named_params! {":mark": Mark::Delivered.word(), ":why": None::<String>, ":id": id};
-                tx.prepare_cached(MARK)?.execute(mark)?;
+                tx.prepare_cached(DELIVERED)?.execute(named_params! {":id": id})?;
                 if !delivered.external.is_empty() {
                     rows::set_externals(tx, id, &delivered.external)?;
                 }
@@ -218,9 +224,11 @@ impl Office {
                 let inner = |outer: &str, inner: &str| item.get(outer).and_then(|value| value.get(inner));
                 // Channels that name the message by their own id leave ours out.
                 let external = inner("message", "id").and_then(|ids| ids.items().find_map(plain));
+                let chat = inner("chat", "id").and_then(plain).unwrap_or_default();
+                let place = (push.connector.as_str(), push.line.as_str(), chat.as_str());
                 let id = match (inner("im", "message_id").and_then(number), external) {
                     (Some(id), _) => Some(id),
-                    (None, Some(external)) => rows::own_message(tx, &push.connector, &push.line, &external)?,
+                    (None, Some(external)) => rows::own_message(tx, place, &external)?,
                     (None, None) => None,
                 };
                 let Some(id) = id else { continue };
@@ -242,8 +250,7 @@ impl Office {
                 if failed.deleting {
                     tx.prepare_cached(UNDELETE)?.execute(named_params! {":why": why, ":id": id})?;
                 } else {
-                    let mark = named_params! {":mark": Mark::Failed.word(), ":why": why, ":id": id};
-                    tx.prepare_cached(MARK)?.execute(mark)?;
+                    tx.prepare_cached(FAILED)?.execute(named_params! {":why": why, ":id": id})?;
                 }
                 events.push(event);
             }
@@ -319,6 +326,34 @@ impl Office {
         })?;
         self.publish(&events);
         Ok(())
+    }
+}
+
+/// The conversation of what came, made for a message or a post; nothing where an edit or a deletion is of something that
+/// the desk never had.
+fn talk_of(
+    tx: &Transaction<'_>,
+    push: &Push,
+    received: &Received,
+    customer: i64,
+    now: UnixMillis,
+) -> rusqlite::Result<Option<TalkRow>> {
+    let place = (push.connector.as_str(), push.line.as_str(), received.chat.as_str());
+    let owner = Some(customer).filter(|_| !Abilities::of(&push.connector).group);
+    if let Some(talk) = TalkRow::at(tx, place, owner)? {
+        return Ok(Some(talk));
+    }
+    let begins = matches!(received.kind, Kind::Message | Kind::Post);
+    begins.then(|| TalkRow::make(tx, place, owner, &received.user.full_name(), now)).transpose()
+}
+
+fn event_of(kind: Kind) -> EventKind {
+    match kind {
+        Kind::Message => EventKind::Message,
+        Kind::Update => EventKind::MessageUpdate,
+        Kind::Delete => EventKind::MessageDelete,
+        Kind::Post => EventKind::Post,
+        Kind::PostUpdate => EventKind::PostUpdate,
     }
 }
 

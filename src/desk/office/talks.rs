@@ -266,11 +266,13 @@ const EXTERNALS: &str = "select external from externals where message = :message
 const FILES: &str = "select id, name, url, kind, state, size from files where message = :message order by id";
 const FILE: &str = "select id, name, url, kind, state, size, content from files where id = :id and state = 'here'";
 const TALKS: &str = "select id from talks order by id";
-const NEWEST_TALKS: &str = "select talks.id, talks.newest,
-        (select count(*) from messages where messages.talk = talks.id and messages.author = 'customer'
+// Who waits or is held is left out last: nobody would look for them.
+const LISTED: &str = "select listed.id, listed.newest,
+        (select count(*) from messages where messages.talk = listed.id and messages.author = 'customer'
             and messages.id > coalesce(seen.message, 0)) as unread
-    from talks left join seen on seen.talk = talks.id and seen.operator = :operator
-    order by talks.newest desc limit :limit";
+    from (select id, newest from talks order by state = 'closed', newest desc limit :limit) as listed
+        left join seen on seen.talk = listed.id and seen.operator = :operator
+    order by listed.newest desc";
 const USER: &str = "select customers.external from messages join customers on customers.id = messages.customer
     where messages.talk = :talk order by messages.id desc limit 1";
 const SEEN: &str = "insert into seen (operator, talk, message)
@@ -355,12 +357,12 @@ impl Office {
         })?)
     }
 
-    /// The newest conversations, at most `limit`, as that operator's list has them.
+    /// At most `limit` conversations as that operator's list has them, newest first; closed ones give way to others.
     pub fn summaries(&self, operator: i64, limit: u32) -> Result<Vec<Summary>, OfficeError> {
         Ok(self.store.read(|db| {
             let key = named_params! {":operator": operator, ":limit": limit};
             let read = |row: &Row<'_>| summary(db, row.get("id")?, row.get("newest")?, row.get("unread")?);
-            db.prepare_cached(NEWEST_TALKS)?.query_map(key, read)?.collect()
+            db.prepare_cached(LISTED)?.query_map(key, read)?.collect()
         })?)
     }
 
@@ -412,4 +414,17 @@ fn summary(db: &Connection, id: i64, newest: i64, unread: u32) -> rusqlite::Resu
         blocked: talk.blocked,
         last,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desk::office::tests::plan;
+
+    #[test]
+    fn the_list_is_read_in_the_order_of_its_index() {
+        let plan = plan(LISTED);
+        assert!(plan.contains("INDEX talks_listed"), "{plan}");
+        assert!(plan.contains("SEARCH messages USING INDEX messages_talk (talk=? AND id>?)"), "{plan}");
+    }
 }

@@ -144,6 +144,16 @@ pub(super) fn give_to(talk: &mut TalkRow, operator: i64, now: UnixMillis) {
     talk.tried.clear();
 }
 
+/// An error where another operator has the conversation.
+pub(super) fn refuse_others(db: &Connection, talk: &TalkRow, operator: i64) -> std::result::Result<(), OfficeError> {
+    if talk.state != TalkState::Taken || talk.operator == Some(operator) {
+        return Ok(());
+    }
+    let name = talk.operator.map(|other| super::people::name(db, other)).transpose()?.flatten();
+    let name = name.unwrap_or_else(|| "another operator".to_owned());
+    Err(OfficeError::NotAllowed(format!("{name} has this conversation; take it over first")))
+}
+
 /// Writes what the desk says by itself, where it reaches the customer; gives the message to send.
 pub(super) fn write_text(tx: &Transaction<'_>, talk: &TalkRow, text: &str, at: UnixMillis) -> Result<Option<i64>> {
     if text.is_empty() || !super::abilities::Abilities::of(&talk.connector).system {
@@ -155,6 +165,16 @@ pub(super) fn write_text(tx: &Transaction<'_>, talk: &TalkRow, text: &str, at: U
 }
 
 impl Office {
+    /// Takes a conversation that nobody else has: of several operators who try at once one has it.
+    pub fn take_free(&self, operator: i64, talk: i64) -> std::result::Result<(), OfficeError> {
+        self.with_talk(talk, |tx, talk, now| {
+            super::people::must_exist(tx, operator)?;
+            refuse_others(tx, talk, operator)?;
+            give_to(talk, operator, now);
+            Ok(())
+        })
+    }
+
     /// Takes a conversation, also one that another operator has.
     pub fn take_over(&self, operator: i64, talk: i64) -> std::result::Result<(), OfficeError> {
         self.with_talk(talk, |tx, talk, now| {
@@ -233,6 +253,15 @@ impl Office {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::desk::office::tests::plan;
+
+    #[test]
+    fn what_waits_and_what_is_held_is_found_by_an_index() {
+        assert!(plan(CANDIDATES).contains("SEARCH talks USING COVERING INDEX talks_held"), "{}", plan(CANDIDATES));
+        for sql in [OVERDUE, NEXT_DUE, WAITING, WAITING_FOR, NOBODYS] {
+            assert!(plan(sql).contains("INDEX talks_waiting"), "{sql}: {}", plan(sql));
+        }
+    }
 
     #[test]
     fn a_rating_is_a_digit_that_stands_alone() {

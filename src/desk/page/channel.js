@@ -3,7 +3,7 @@
 import { ask, make, whole } from './common.js';
 import { glyph } from './glyphs.js';
 import { addressFields, botFields, HIDDEN, linkList, PANELS, settingsOf, valuesOf, webhook } from './bot.js';
-import { busyButton, errorBox } from './settings.js';
+import { busyButton, errorBox, typesIn } from './settings.js';
 import { state } from './state.js';
 
 const STEPS = ['Bot', 'Webhook', 'Channels', 'Test'];
@@ -11,18 +11,26 @@ const STEPS = ['Bot', 'Webhook', 'Channels', 'Test'];
 /** What is shown at present: the desk's answer, what was typed, the step. */
 let view = null;
 
+/** Saves what was typed; false when something else is shown by then. */
 async function save() {
-  const { webhook } = await ask('desk/channel/save', { line: view.line, settings: settingsOf(view.values) });
+  const { body, line } = view;
+  const { webhook } = await ask('desk/channel/save', { line, settings: settingsOf(view.values) });
+  if (view.body !== body) return false;
   if (webhook) view.data.webhook = webhook;
   if (view.values.app_secret) view.data.settings = { ...view.data.settings, app_secret: HIDDEN };
   view.values.app_secret = '';
   view.saved = true;
+  return true;
 }
 
+/** Tests the connection; false when something else is shown by then. */
 async function test() {
-  const result = await ask('desk/channel/test', { line: view.line });
+  const { body, line } = view;
+  const result = await ask('desk/channel/test', { line });
+  if (view.body !== body) return false;
   Object.assign(view.data, { connected: Boolean(result.connected), links: result.links || null, attention: null });
   view.tested = true;
+  return true;
 }
 
 function step(error) {
@@ -46,8 +54,7 @@ function step(error) {
         'Saving…',
         error,
         async () => {
-          await save();
-          to(1);
+          if (await save()) to(1);
         },
       ),
     () =>
@@ -63,8 +70,7 @@ function step(error) {
         'Saving…',
         error,
         async () => {
-          await save();
-          to(3);
+          if (await save()) to(3);
         },
       ),
     () =>
@@ -74,8 +80,7 @@ function step(error) {
         'Testing…',
         error,
         async () => {
-          await test();
-          draw(true);
+          if (await test()) draw(true);
         },
       ),
   ][view.step]();
@@ -169,9 +174,7 @@ function attention() {
         'Taking it back…',
         error,
         async () => {
-          await save();
-          await test();
-          draw(true);
+          if ((await save()) && (await test())) draw(true);
         },
       ),
     ),
@@ -195,9 +198,10 @@ function form() {
       sure.classList.add('bad');
       return;
     }
+    const { body, line } = view;
     try {
-      await ask('desk/channel/disconnect', { line: view.line });
-      await load();
+      await ask('desk/channel/disconnect', { line });
+      if (view.body === body) await load();
     } catch (problem) {
       testError.textContent = problem.message;
       testError.hidden = false;
@@ -228,8 +232,7 @@ function form() {
           'Testing…',
           testError,
           async () => {
-            await test();
-            draw(true);
+            if (await test()) draw(true);
           },
         ),
         sure,
@@ -275,7 +278,7 @@ function form() {
           'Saving…',
           error,
           async () => {
-            await save();
+            if (!(await save())) return;
             view.tested = false;
             draw(true);
           },
@@ -301,10 +304,12 @@ function draw(moved) {
   view.body.querySelector('h3[tabindex]')?.focus({ preventScroll: true });
 }
 
+/** Asks for what is stored and draws it; false when it is not for what is shown. */
 async function load() {
   const { body, line } = view;
   const data = await ask(`desk/channel?${new URLSearchParams({ line })}`);
-  if (view.line !== line || view.body !== body) return;
+  // Nor is it drawn over what somebody has begun to type meanwhile.
+  if (view.body !== body || typesIn(body)) return false;
   const begun = data.webhook && data.settings?.app_id ? 1 : 0;
   // What was connected and has been saved anew needs its test before it is again.
   view = {
@@ -316,6 +321,7 @@ async function load() {
     wizard: false,
   };
   draw(false);
+  return true;
 }
 
 /** These settings are on the page already, and only news brings them again. */
@@ -331,8 +337,7 @@ export async function showChannel(body, line) {
   };
   const { tested } = view;
   try {
-    await load();
-    if (tested && view.data.connected) {
+    if ((await load()) && tested && view.data.connected) {
       view.tested = true;
       draw(false);
     }

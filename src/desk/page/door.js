@@ -67,8 +67,11 @@ export function showDoor(door, done) {
             enter();
             return;
           }
-          for (const other of at('door').querySelectorAll('form')) other.hidden = other !== form || !form.hidden;
-          choose.setAttribute('aria-expanded', String(!form.hidden));
+          for (const other of at('door').querySelectorAll('form')) {
+            other.hidden = other !== form || !form.hidden;
+            const button = other.previousElementSibling;
+            if (button.ariaExpanded !== null) button.ariaExpanded = String(!other.hidden);
+          }
           if (!form.hidden) field.focus();
         },
       },

@@ -46,7 +46,7 @@ function buttons(talk) {
   return [
     talk.state === 'waiting' || held
       ? button('take', held ? 'Take over' : 'Take', 'check', talk.state === 'waiting' ? 'primary' : 'plain', () =>
-          act('take'),
+          act(held ? 'take-over' : 'take'),
         )
       : null,
     menu(

@@ -92,14 +92,9 @@ function marked(text) {
 
 function entry(talk) {
   const said = preview(talk);
-  const by =
-    talk.last?.author !== 'operator'
-      ? ''
-      : isMine(talk)
-        ? 'You'
-        : talk.operator === null
-          ? ''
-          : nameOfOperator(talk.operator).split(' ')[0];
+  // Whoever wrote it, not whoever has the conversation now.
+  const who = talk.last?.author === 'operator' ? talk.last.who : '';
+  const by = who === state.news.me.name ? 'You' : who.split(' ')[0];
   const current = String(talk.id) === state.open;
   return make(
     'a',

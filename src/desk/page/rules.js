@@ -215,7 +215,7 @@ export async function showRules(body, line) {
   body.replaceChildren();
   try {
     const rules = await ask(`desk/line?${new URLSearchParams({ line })}`);
-    if (view.line !== line || view.body !== body) return;
+    if (view.body !== body) return;
     view.rules = rules;
     draw();
   } catch (problem) {

@@ -49,6 +49,10 @@ export function busyButton(attributes, words, busyWords, error, run) {
   return button;
 }
 
+/** Somebody types into what `box` shows. */
+export const typesIn = (box) =>
+  box.contains(document.activeElement) && document.activeElement.matches('input, textarea, select');
+
 /** A place for what went wrong. */
 export const errorBox = () => make('p', { class: 'error', role: 'alert', hidden: true, 'data-error': true });
 
@@ -171,14 +175,16 @@ export function showSettings(line, tab) {
   }
   showNav(line, tab);
   const held = state.news.attention.some((one) => one.line === line);
-  const connected = state.news.lines.find((one) => one.line === line)?.connected;
+  const connected = Boolean(state.news.lines.find((one) => one.line === line)?.connected);
   // News redraws the form only if it says something of this line, and never over what somebody types.
   const sign = tab === 'rules' ? route : `${route}/${held}/${connected}`;
   if (shown === sign) return;
-  const typing =
-    shown.startsWith(route) &&
-    at('settings-body').contains(document.activeElement) &&
-    document.activeElement.matches('input, textarea, select');
+  const typing = shown.startsWith(route) && typesIn(at('settings-body'));
+  // Each line and tab has an element of its own: what is answered late to another one is drawn where nobody sees it.
+  if (!shown.startsWith(route)) {
+    const fresh = make('div', { class: 'settings-body', id: 'settings-body' });
+    at('settings-body').replaceWith(fresh);
+  }
   shown = sign;
   if (typing) return;
   const body = at('settings-body');

@@ -149,6 +149,7 @@ export const write = () => {
 async function send(text, file, editing) {
   const talk = talkOf(state.open);
   const id = String(talk.id);
+  const sent = drafts.get(id);
   try {
     if (editing !== null) await ask('desk/edit', { id: editing, text });
     else await ask('desk/say', { talk: talk.id, text, ...file });
@@ -157,7 +158,8 @@ async function send(text, file, editing) {
     if (shown !== id) trouble(problem);
     throw problem;
   }
-  keepDraft(id, null);
+  // What was written meanwhile is another draft, and what editing had taken the place of comes back.
+  if (drafts.get(id) === sent) keepDraft(id, sent?.begun && { ...sent.begun, editing: null, begun: null });
   if (shown === id) at('talk').scrollTop = at('talk').scrollHeight;
 }
 

@@ -24,14 +24,20 @@ impl Page {
                 let (url, name) = (text("file"), text("file_name"));
                 let name = if name.is_empty() { "file" } else { name };
                 let file = FileGiven { name: name.to_owned(), url: url.to_owned() };
-                let id = office.say(me.id, talk, text("text"), Some(&file).filter(|_| !url.is_empty()))?;
-                done = json!({"id": id});
+                match office.say(me.id, talk, text("text"), Some(&file).filter(|_| !url.is_empty())) {
+                    Ok(id) => done = json!({"id": id}),
+                    // It stands in the conversation with the reason and another try. An error would leave it in the
+                    // writing row too, to be sent twice.
+                    Err(OfficeError::Call(_)) => (),
+                    Err(error) => return Err(error),
+                }
             }
             "edit" => office.edit(id, text("text"))?,
             "delete" => office.delete(id)?,
-            "again" => office.send_again(id)?,
+            "again" => done = json!({"id": office.send_again(id)?}),
             "read" => office.read_all(me.id, talk)?,
-            "take" => office.take_over(me.id, talk)?,
+            "take" => office.take_free(me.id, talk)?,
+            "take-over" => office.take_over(me.id, talk)?,
             "transfer" => office.transfer(talk, number("to"))?,
             "close" => office.close(talk)?,
             "here" => office.set_here(me.id, body.get("here").and_then(Json::as_bool).unwrap_or(true))?,

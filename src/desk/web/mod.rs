@@ -106,6 +106,11 @@ impl Reply {
         Self { status, ..Self::json(&json!({"error": words})) }
     }
 
+    /// Nobody has signed in there.
+    fn unknown() -> Self {
+        Self::error(401, "sign in first")
+    }
+
     fn with(mut self, name: &'static str, value: String) -> Self {
         self.headers.push((name, value));
         self
@@ -191,7 +196,7 @@ impl Page {
             (false, "sign-in") => return self.sign_in(request),
             _ => (),
         }
-        let Some(me) = me else { return Ok(Reply::error(401, "sign in first")) };
+        let Some(me) = me else { return Ok(Reply::unknown()) };
         if get { self.look(request, name, &me) } else { self.act(request, name, &me) }
     }
 
@@ -208,6 +213,10 @@ impl Page {
             "news" => {
                 let after = request.number("after").and_then(|after| u64::try_from(after).ok()).unwrap_or(0);
                 let version = self.office.wait_for_news(after, NEWS_WAIT);
+                // Meanwhile the browser may have been signed out.
+                if self.me(request)?.is_none() {
+                    return Ok(Reply::unknown());
+                }
                 Reply::json(&self.news(version, me, request.number("talk"))?)
             }
             "older" => Reply::json(&self.older(request)?),

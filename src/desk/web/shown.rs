@@ -60,8 +60,8 @@ fn summary(talk: &Summary) -> Json {
         json!({"to": turn.map(|(to, _)| to), "until": turn.map(|(_, UnixMillis(until))| until)})
     });
     let last = talk.last.as_ref().map(|last| {
-        json!({"at": last.at.0, "author": last.author.word(), "text": last.text, "deleted": last.deleted,
-            "file": last.files.first().map(|file| &file.name)})
+        json!({"at": last.at.0, "author": last.author.word(), "who": last.who, "text": last.text,
+            "deleted": last.deleted, "file": last.files.first().map(|file| &file.name)})
     });
     json!({"id": talk.id, "connector": talk.connector, "line": talk.line, "name": talk.name, "group": talk.group,
         "state": talk.state.word(), "operator": talk.operator, "offered": offered, "since": talk.since.0,

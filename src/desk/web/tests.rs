@@ -96,6 +96,27 @@ fn nothing_is_told_to_who_has_not_signed_in() {
     assert_eq!(browser.ask("GET", "/desk/news?after=0", &Json::Null).0, 401, "the cookie is worth nothing any more");
 }
 
+/// The question for news that a browser left open is answered long after.
+#[test]
+fn who_has_signed_out_is_told_no_more_news() {
+    let scene = Scene::new("20.0.75");
+    let eve = scene.office.add_operator("Eve", None).unwrap();
+    let mut browser = Browser::new(&scene);
+    browser.sign_in(eve, "");
+    let version = scene.office.wait_for_news(0, Duration::ZERO);
+    let (asked, asking) = std::sync::mpsc::channel();
+    let status = std::thread::scope(|threads| {
+        let news = threads.spawn(|| {
+            asked.send(()).unwrap();
+            browser.ask("GET", &format!("/desk/news?after={version}"), &Json::Null).0
+        });
+        asking.recv().unwrap();
+        browser.post("/desk/sign-out", &json!({}));
+        news.join().unwrap()
+    });
+    assert_eq!(status, 401);
+}
+
 /// Promise 8: a page of another site can't act in an operator's name.
 #[test]
 fn promise_8_only_the_desks_own_page_acts() {
@@ -152,8 +173,14 @@ fn an_operator_sees_and_does_everything_on_the_page() {
     assert_eq!((&message["edited"], &message["deleted"]), (&json!(true), &json!(true)));
     browser.post("/desk/transfer", &json!({"talk": talk, "to": max}));
     assert_eq!(news(&browser)["talks"][0]["operator"], max);
+    assert_eq!(news(&browser)["talks"][0]["last"]["who"], "Eve", "who wrote it, whoever has it now");
     let (status, refused) = browser.ask("POST", "/desk/say", &json!({"talk": talk, "text": "x"}));
-    assert_eq!((status, &refused["error"]), (409, &json!("Max has this conversation; take it first")));
+    assert_eq!((status, &refused["error"]), (409, &json!("Max has this conversation; take it over first")));
+    // As on a page that has not heard yet that Max has it.
+    let (status, refused) = browser.ask("POST", "/desk/take", &json!({"talk": talk}));
+    assert_eq!((status, &refused["error"]), (409, &json!("Max has this conversation; take it over first")));
+    browser.post("/desk/take-over", &json!({"talk": talk}));
+    assert_eq!(news(&browser)["talks"][0]["operator"], eve);
     browser.post("/desk/take", &json!({"talk": talk}));
     browser.post("/desk/close", &json!({"talk": talk}));
     assert_eq!(news(&browser)["talks"][0]["state"], "closed");
@@ -211,4 +238,19 @@ fn the_page_and_its_files_come_with_the_policy() {
     // What the door refuses never reaches the page.
     let door = scene.office.door(Unsigned::Refused);
     assert_eq!(door.receive(b"")["OK"], false);
+}
+
+/// Said twice, once in the conversation and once in the writing row, it would be sent twice.
+#[test]
+fn what_could_not_be_handed_over_is_said_on_the_message_alone() {
+    let mut scene = Scene::without_server();
+    let eve = scene.office.add_operator("Eve", None).unwrap();
+    scene.writes("ann", "Hi");
+    let talk = scene.talk().id;
+    let mut browser = Browser::new(&scene);
+    browser.sign_in(eve, "");
+    browser.post("/desk/say", &json!({"talk": talk, "text": "Yes"}));
+    let message = browser.get(&format!("/desk/news?after=0&talk={talk}"))["talk"]["messages"][1].clone();
+    assert_eq!((&message["text"], &message["mark"]), (&json!("Yes"), &json!("failed")));
+    assert!(message["why"].as_str().unwrap().contains("can't be reached"), "{message}");
 }

@@ -194,7 +194,7 @@ fn edits_deletions_and_marks_find_their_message() {
     twin.delete(id).unwrap();
     assert_eq!(heard.recv_timeout(LIMIT).unwrap().command(), "deleteMessage");
     assert!(heard.try_recv().is_err(), "one command for all external ids");
-    let failed = |code: &str| {
+    let failed = |code: &str, id: i64| {
         Value::list([Value::map([
             ("code", Value::text(code)),
             ("chatId", Value::Int(talk.id)),
@@ -202,11 +202,12 @@ fn edits_deletions_and_marks_find_their_message() {
             ("messageConnector", Value::text("the chat is gone")),
         ])])
     };
-    post(&twin, push(KEY, "receivingError", &failed("CONNECTOR_ERROR_DELETE_MESSAGE")));
+    post(&twin, push(KEY, "receivingError", &failed("CONNECTOR_ERROR_DELETE_MESSAGE", id)));
     let entry = twin.talks()[0].entries[1].clone();
     assert_eq!((entry.mark, entry.deleted), (Some(Mark::Delivered), false), "it is still there");
-    post(&twin, push(KEY, "receivingError", &failed("CONNECTOR_NOT_SEND_MESSAGE_CHAT")));
-    assert_eq!(twin.talks()[0].entries[1].mark, Some(Mark::Failed));
+    let other = twin.say(talk.id, "Perhaps", None).unwrap();
+    post(&twin, push(KEY, "receivingError", &failed("CONNECTOR_NOT_SEND_MESSAGE_CHAT", other)));
+    assert_eq!(twin.talks()[0].entries[2].mark, Some(Mark::Failed));
 }
 
 /// `portal-box-observed.md` §1 and §4, byte for byte where the portal's bytes are known.
@@ -274,6 +275,26 @@ fn the_page_and_the_scripts_addresses_are_for_this_machine() {
         assert_eq!((ask("/", host), ask("/sim/messages", host), ask("/desk/door", host)), (404, 404, 404), "{host}");
         assert_eq!(ask("/pub/imconnector/", host), 200, "{host}");
     }
+}
+
+/// A page of elsewhere may post here without asking, as long as it does not want to see the answer.
+#[test]
+fn promise_8_a_page_of_elsewhere_does_not_act_as_a_script() {
+    use crate::sim::host::Ask;
+    let (url, _heard) = server();
+    let twin = twin("20.0.75", &url);
+    let post = |path: &str, origin: Option<&str>| {
+        let headers = [("Host", Some("127.0.0.1:7400")), ("Content-Type", Some("text/plain")), ("Origin", origin)];
+        let headers = headers.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+        let (path, query, body) = (path.to_owned(), String::new(), br#"{"down": true}"#.to_vec());
+        twin.answer(Ask { method: "POST".into(), path, query, headers: headers.collect(), body }).status
+    };
+    for origin in ["https://evil.test", "http://127.0.0.1:9999", "null"] {
+        assert_eq!(post("/sim/faults", Some(origin)), 404, "{origin}");
+    }
+    assert!(!twin.0.faults.read(|faults| faults.down));
+    assert_eq!(post("/sim/faults", Some("http://127.0.0.1:7400")), 200);
+    assert_eq!(post("/sim/faults", None), 200);
 }
 
 #[test]

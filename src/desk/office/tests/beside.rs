@@ -155,3 +155,21 @@ fn files_are_fetched_registered_and_given_by_the_desks_id() {
         assert!(net.bodies.lock().unwrap()[0].headers.contains(&("Authorization".into(), "Bearer secret".into())));
     }
 }
+
+/// A picture with comments under it.
+#[test]
+fn a_post_has_its_files() {
+    let scene = Scene::new("23.100.0");
+    let text = |text: &str| Value::text(text);
+    let file = Value::map([("url", text("https://cdn.test/a.png")), ("name", text("a.png"))]);
+    let data = Value::list([Value::map([
+        ("type_message", text("post")),
+        ("user", Value::map([("id", text("ann"))])),
+        ("message", Value::map([("files", Value::list([file]))])),
+        ("chat", Value::map([("id", text("post1"))])),
+    ])]);
+    let (command, connector) = ("receivingMessage".to_owned(), "facebookcomments".to_owned());
+    scene.office.take(&Push { command, connector, line: "7".into(), signed: true, data }, Confirm::AsVersion).unwrap();
+    let entries = scene.talk().entries;
+    assert_eq!(entries[0].files.iter().map(|file| file.name.as_str()).collect::<Vec<_>>(), ["a.png"]);
+}

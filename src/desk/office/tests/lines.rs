@@ -64,7 +64,7 @@ fn a_conversation_is_taken_transferred_closed_and_begins_anew() {
         scene.sent();
         assert_eq!((scene.talk().state, scene.talk().operator), (TalkState::Taken, Some(eve)), "{version}");
         let refused = scene.office.say(max, id, "Me too", None).unwrap_err();
-        assert_eq!(refused.to_string(), "Eve has this conversation; take it first", "{version}");
+        assert_eq!(refused.to_string(), "Eve has this conversation; take it over first", "{version}");
         scene.office.transfer(id, Some(max)).unwrap();
         scene.office.say(max, id, "Hello from Max", None).unwrap();
         assert!(scene.sent().contains("[b]Max:[/b]"), "{version}");
@@ -157,4 +157,16 @@ fn a_rating_is_asked_for_at_the_end_and_opens_nothing() {
         scene.writes("ann", "10 pieces, please");
         assert_eq!(scene.talk().state, TalkState::Waiting, "{version}: no rating");
     }
+}
+
+/// The thread that passes turns on sleeps until it is rung for, at most for an hour.
+#[test]
+fn a_new_operators_turn_is_watched() {
+    let mut scene = Scene::new("23.100.0");
+    scene.line(|line| line.distribution = Mode::Strictly);
+    scene.writes("ann", "Hi");
+    scene.office.errands.was_rung();
+    scene.office.add_operator("Eve", None).unwrap();
+    assert_eq!(scene.turns(), [Some(1)]);
+    assert!(scene.office.errands.was_rung());
 }

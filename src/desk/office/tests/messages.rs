@@ -194,3 +194,152 @@ fn long_conversations_come_in_pages() {
     let (first, older) = scene.office.entries(talk, before[0].id, 3).unwrap();
     assert_eq!((texts(&first).as_str(), older), ("0", false));
 }
+
+/// A status may come twice, late or out of order.
+#[test]
+fn a_mark_never_goes_back() {
+    for version in VERSIONS {
+        let mut scene = Scene::new(version);
+        let eve = scene.office.add_operator("Eve", None).unwrap();
+        scene.writes("ann", "Hi");
+        let id = scene.office.say(eve, scene.talk().id, "Yes", None).unwrap();
+        let read = Notice::Read { im: Some(im(id)), chat: "a:ann".into(), ids: vec![format!("e{id}")], date: 2 };
+        scene.told("botframework.msteams", &Body::Notice(read));
+        assert_eq!(scene.talk().entries[1].mark, Some(Mark::Read), "{version}: who reads a message has it");
+        scene.delivered(id);
+        let entry = scene.talk().entries.remove(1);
+        assert_eq!((entry.mark, entry.external), (Some(Mark::Read), vec![format!("e{id}")]), "{version}");
+    }
+    let mut scene = Scene::new("23.100.0");
+    let eve = scene.office.add_operator("Eve", None).unwrap();
+    scene.writes("ann", "Hi");
+    let id = scene.office.say(eve, scene.talk().id, "Yes", None).unwrap();
+    scene.delivered(id);
+    let (code, text) = ("late".to_owned(), "too late".to_owned());
+    let failed = Notice::Failed { im: im(id), chat: "a:ann".into(), deleting: false, code, text, customer: None };
+    scene.told("botframework.msteams", &Body::Notice(failed));
+    let entry = scene.talk().entries.remove(1);
+    assert_eq!((entry.mark, entry.why), (Some(Mark::Delivered), None));
+}
+
+/// Says that a message is delivered while the call that hands it over is still open, and breaks that call.
+#[derive(Debug, Default)]
+struct Overtaking(Mutex<std::sync::Weak<Office>>);
+
+impl Net for Overtaking {
+    fn call(&self, _: Call) -> Result<Answer, NetError> {
+        let office = self.0.lock().unwrap().upgrade().unwrap();
+        let id = office.talks().unwrap()[0].entries.last().unwrap().id;
+        let im = Value::map([("chat_id", Value::Int(101)), ("message_id", Value::Int(id))]);
+        let message = Value::map([("id", Value::list([Value::text("e1")]))]);
+        let data = Value::list([Value::map([("im", im), ("message", message)])]);
+        let (command, connector) = ("receivingStatusDelivery".to_owned(), "botframework.msteams".to_owned());
+        office.delivered(&Push { command, connector, line: "7".into(), signed: true, data }).unwrap();
+        Err(NetError::Broken("cut".into()))
+    }
+}
+
+#[test]
+fn a_status_that_overtakes_the_call_stands() {
+    let net = Arc::new(Overtaking::default());
+    let mut scene = Scene::with("23.100.0", Arc::<Overtaking>::clone(&net), |_| ());
+    *net.0.lock().unwrap() = Arc::downgrade(&scene.office);
+    let eve = scene.office.add_operator("Eve", None).unwrap();
+    scene.writes("ann", "Hi");
+    scene.office.say(eve, scene.talk().id, "Yes", None).unwrap();
+    let entry = scene.talk().entries.remove(1);
+    assert_eq!((entry.mark, entry.why, entry.external), (Some(Mark::Delivered), None, vec!["e1".to_owned()]));
+}
+
+/// The server takes each `im.message_id` once: what it gave up on goes again under another one.
+#[test]
+fn what_the_server_gave_up_on_goes_again_under_a_new_id() {
+    let mut scene = Scene::new("23.100.0");
+    let eve = scene.office.add_operator("Eve", None).unwrap();
+    scene.writes("ann", "Hi");
+    let file = FileGiven { name: "a.png".into(), url: "https://x.test/a.png".into() };
+    let id = scene.office.say(eve, scene.talk().id, "Yes", Some(&file)).unwrap();
+    scene.sent();
+    let (code, text) = ("forbidden".to_owned(), "no".to_owned());
+    let failed = Notice::Failed { im: im(id), chat: "a:ann".into(), deleting: false, code, text, customer: None };
+    scene.told("botframework.msteams", &Body::Notice(failed));
+    let again = scene.office.send_again(id).unwrap();
+    assert_ne!(again, id);
+    let sent = scene.sent();
+    assert!(sent.contains(&format!(r#"s:10:"message_id";i:{again};"#)), "{sent}");
+    assert!(sent.contains("https://x.test/a.png") && sent.contains("[b]Eve:[/b][br]Yes"), "{sent}");
+    let entries = scene.talk().entries;
+    let shown: Vec<_> = entries.iter().map(|one| (one.id, one.mark)).collect();
+    assert_eq!(shown[1..], [(again, Some(Mark::Sending))], "it is not shown twice");
+    assert_eq!(scene.office.summaries(eve, 1).unwrap()[0].last.as_ref().map(|last| last.id), Some(again));
+    assert!(matches!(scene.office.send_again(id), Err(OfficeError::NotThere(_))));
+}
+
+/// Whether the server has a message that could not be handed over nobody knows: under the same id it can tell.
+#[test]
+fn what_could_not_be_handed_over_goes_again_under_its_id() {
+    let mut scene = Scene::with("23.100.0", Arc::new(Gone), |_| ());
+    let eve = scene.office.add_operator("Eve", None).unwrap();
+    scene.writes("ann", "Hi");
+    scene.office.say(eve, scene.talk().id, "Yes", None).unwrap_err();
+    let id = scene.talk().entries[1].id;
+    scene.office.send_again(id).unwrap_err();
+    let entries = scene.talk().entries;
+    assert_eq!((entries.len(), entries[1].id, entries[1].mark), (2, id, Some(Mark::Failed)));
+}
+
+/// Nobody is reached.
+#[derive(Debug)]
+struct Gone;
+
+impl Net for Gone {
+    fn call(&self, _: Call) -> Result<Answer, NetError> {
+        Err(NetError::Broken("gone".into()))
+    }
+}
+
+/// Ids of messages are unique within a chat, no further: Telegram counts each chat from 1.
+#[test]
+fn a_reading_status_is_for_its_own_chat() {
+    for version in VERSIONS {
+        let mut scene = Scene::new(version);
+        let eve = scene.office.add_operator("Eve", None).unwrap();
+        scene.writes("ann", "Hi");
+        scene.writes("ben", "Hi");
+        for talk in scene.office.talks().unwrap() {
+            let id = scene.office.say(eve, talk.id, "Yes", None).unwrap();
+            let (im, chat) = (im(id), talk.chat.clone());
+            let notice = Notice::Delivered { im, chat, ids: vec!["5".into()], date: 1 };
+            scene.told("botframework.msteams", &Body::Notice(notice));
+        }
+        let read = Notice::Read { im: None, chat: "a:ann".into(), ids: vec!["5".into()], date: 2 };
+        scene.told("botframework.msteams", &Body::Notice(read));
+        let marks: Vec<_> = scene.office.talks().unwrap().iter().map(|talk| talk.entries[1].mark.unwrap()).collect();
+        assert_eq!(marks, [Mark::Read, Mark::Delivered], "{version}");
+    }
+}
+
+#[test]
+fn messages_without_an_id_are_no_repeats_of_each_other() {
+    for version in VERSIONS {
+        let mut scene = Scene::new(version);
+        for text in ["one", "two"] {
+            scene.says(Incoming { message_id: String::new(), ..incoming("ann", text) });
+        }
+        scene.says(Incoming { kind: IncomingKind::Delete, message_id: String::new(), ..incoming("ann", "") });
+        let entries = scene.talk().entries;
+        let shown: Vec<_> = entries.iter().map(|one| (one.text.as_str(), one.deleted)).collect();
+        assert_eq!(shown, [("one", false), ("two", false)], "{version}");
+    }
+}
+
+#[test]
+fn an_edit_or_deletion_of_what_the_desk_never_had_makes_no_conversation() {
+    for version in VERSIONS {
+        let mut scene = Scene::new(version);
+        for kind in [IncomingKind::Update, IncomingKind::Delete] {
+            scene.says(Incoming { kind, ..incoming("ann", "Hello") });
+        }
+        assert_eq!(scene.office.talks().unwrap(), [], "{version}");
+    }
+}

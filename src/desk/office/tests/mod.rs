@@ -57,6 +57,11 @@ impl Scene {
         Self { office, heard, clock, version, confirmations: 0, next: 0 }
     }
 
+    /// As one whose portal confirms by its reply, with a server that can't be reached.
+    pub(crate) fn without_server() -> Self {
+        Self::with("23.100.0", out(), |options| options.server = "http://127.0.0.1:9".into())
+    }
+
     fn portal(&self) -> Portal {
         Portal {
             id: PortalId(1),
@@ -138,6 +143,20 @@ impl Scene {
         change(&mut settings);
         self.office.set_line("7", &settings).unwrap();
     }
+}
+
+/// How SQLite goes about a statement on a new file, a line for each step.
+pub(crate) fn plan(sql: &str) -> String {
+    let read = |db: &rusqlite::Connection| {
+        let mut plan = db.prepare(&format!("explain query plan {sql}"))?;
+        let mut rows = plan.raw_query();
+        let mut steps = String::new();
+        while let Some(row) = rows.next()? {
+            steps.extend([&row.get::<_, String>("detail")?, "\n"]);
+        }
+        Ok(steps)
+    };
+    Scene::new("23.100.0").office.store.read(read).unwrap()
 }
 
 fn im(message: i64) -> PortalRef {

@@ -92,3 +92,57 @@ fn what_can_not_be_sent_is_refused_with_a_reason() {
     scene.is_quiet();
     assert_eq!(scene.talk().entries.len(), 1);
 }
+
+/// Whoever came in by an old password, or before there was one, is out.
+#[test]
+fn a_new_password_ends_what_was_signed_in() {
+    let scene = Scene::new("20.0.75");
+    let secret = Secret::new;
+    let eve = scene.office.add_operator("Eve", None).unwrap();
+    let max = scene.office.add_operator("Max", None).unwrap();
+    let others = scene.office.sign_in(max, &secret("")).unwrap();
+    let sign_in = |password: &str| scene.office.sign_in(eve, &Secret::new(password)).unwrap();
+    let mut token = sign_in("");
+    for password in ["first", "second"] {
+        scene.office.add_operator("Eve", Some(&secret(password))).unwrap();
+        assert_eq!(scene.office.signed_in(&token).unwrap(), None, "{password}");
+        token = sign_in(password);
+    }
+    // As a program does at each start.
+    scene.office.add_operator("Eve", Some(&secret("second"))).unwrap();
+    assert_eq!(scene.office.signed_in(&token).unwrap(), Some(eve), "the same password is no new one");
+    assert_eq!(scene.office.signed_in(&others).unwrap(), Some(max));
+}
+
+/// Few sign out: browsers whose time is over go when the next one comes.
+#[test]
+fn browsers_that_nobody_signs_out_do_not_pile_up() {
+    let scene = Scene::new("20.0.75");
+    let eve = scene.office.add_operator("Eve", None).unwrap();
+    for _ in 0..3 {
+        scene.office.sign_in(eve, &Secret::new("")).unwrap();
+        scene.clock.advance(Duration::from_hours(30 * 24));
+    }
+    let count = "select count(*) from signed_in";
+    let kept: i64 = scene.office.store.read(|db| db.query_row(count, [], |row| row.get(0))).unwrap();
+    assert_eq!(kept, 1);
+}
+
+/// A list that forgets them would leave a customer waiting for ever.
+#[test]
+fn those_who_wait_and_those_who_are_held_stay_in_the_list() {
+    let mut scene = Scene::new("23.100.0");
+    let eve = scene.office.add_operator("Eve", None).unwrap();
+    for user in ["ann", "ben", "cid", "dan"] {
+        scene.writes(user, "Hi");
+    }
+    let talks: Vec<i64> = scene.office.talks().unwrap().iter().map(|talk| talk.id).collect();
+    scene.office.take_over(eve, talks[1]).unwrap();
+    for closed in &talks[2..] {
+        scene.office.close(*closed).unwrap();
+    }
+    let listed = |limit| scene.office.summaries(eve, limit).unwrap().iter().map(|one| one.id).collect::<Vec<_>>();
+    assert_eq!(listed(3), [talks[3], talks[1], talks[0]], "newest first");
+    assert_eq!(listed(2), [talks[1], talks[0]]);
+    assert_eq!(listed(9), [talks[3], talks[2], talks[1], talks[0]]);
+}
