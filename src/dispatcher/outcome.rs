@@ -320,6 +320,7 @@ fn give_up(
     if dead::bury(tx, Direction::Out, outcome.id, reason, why)?
         && let Some(message) = &outcome.message
     {
+        outbox::may_come_again(tx, lane.line, message)?;
         told.tell(tx, lane, message, code, why)?;
     }
     Ok(())

@@ -87,6 +87,17 @@ pub fn push(tx: &mut Tx<'_>, line: LineId, message: &Outgoing) -> Result<Option<
     Ok(Some(id))
 }
 
+/// A deletion was given up: the portal shows the message again, and an operator who deletes it once more means it. A
+/// message that was given up is a dead letter, which is replayed instead.
+pub fn may_come_again(tx: &Tx<'_>, line: LineId, message: &Outgoing) -> Result<()> {
+    match (&message.kind, event_key(message)) {
+        (OutgoingKind::Delete { .. }, Some(key)) => {
+            Mark::new(Direction::Out, line, &key, &message.im.message_id).forget(tx)
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Oldest of the lane. Index: `outbox_lane_idx`.
 const HEAD: &str = "
     select id, body, progress, coalesce(replayed_at, accepted_at) as accepted_at, attempts, due_at

@@ -126,6 +126,11 @@ impl Mark {
         let changed = tx.db().prepare_cached(sql)?.execute((self.key, tx.now.0, self.line.0, self.external))?;
         Ok(changed == 1)
     }
+
+    /// Forgets the event: it came to nothing, and whoever asks for it again means it.
+    pub fn forget(&self, tx: &Tx<'_>) -> Result<()> {
+        tx.db().prepare_cached("delete from seen where key = ?1")?.execute([self.key]).map(drop)
+    }
 }
 
 /// A message's external id as `seen` keeps it: eight bytes find a message again, whatever length its channel's ids have.

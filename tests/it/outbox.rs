@@ -486,6 +486,25 @@ fn a_refusal_for_good_is_told_and_the_chat_goes_on() {
     assert!(deleting, "the operator learns that it was the deletion");
 }
 
+/// An operator whose deletion failed sees the message again, and may delete it once more; a deletion that is on its way
+/// or was carried out is a repeat.
+#[test]
+fn a_deletion_that_failed_may_be_asked_for_again() {
+    let mut house = House::new();
+    let line = house.line("1");
+    let mut delete = |house: &mut House, replies: Vec<Reply>| {
+        house.script("c", replies);
+        // The same message of the portal each time.
+        house.said = 7;
+        house.order(line, "fake.free", "c", OutgoingKind::Delete { id: "x".into() });
+        house.settle();
+        house.texts("c").len()
+    };
+    assert_eq!(delete(&mut house, vec![permanent()]), 1);
+    assert_eq!(delete(&mut house, vec![]), 2, "it goes out again");
+    assert_eq!(delete(&mut house, vec![]), 2, "it was carried out: a repeat");
+}
+
 /// Refused credentials stop the line, not its messages; the portal is told once; new settings let all go on in order.
 #[test]
 fn a_broken_line_waits_for_new_settings() {
