@@ -17,10 +17,9 @@ const SCHEMA: &str = include_str!("schema.sql");
 const VERSION: i64 = 1;
 /// `pragma application_id`: "Desk".
 const APPLICATION: i64 = 0x4465_736B;
-/// The first ids of a new file, so that a conversation's is never taken for a message's.
-const FIRST_IDS: &str = "
-    insert into sqlite_sequence (name, seq) values ('talks', 100);
-    insert into sqlite_sequence (name, seq) values ('messages', 2000);";
+/// The id before the first of a new file. A message's is the present second, above those of an earlier file: the server
+/// remembers ids for days and takes a known one for a repeat.
+const FIRST_IDS: &str = "insert into sqlite_sequence (name, seq) values ('talks', 100), ('messages', ?1)";
 
 /// Why the desk's file can't be used.
 #[derive(Debug)]
@@ -91,7 +90,7 @@ impl Store {
         match (pragma("application_id")?, pragma("user_version")?) {
             (0, 0) if tables == 0 => {
                 tx.execute_batch(SCHEMA)?;
-                tx.execute_batch(FIRST_IDS)?;
+                tx.execute(FIRST_IDS, [now.secs()])?;
                 tx.pragma_update(None, "application_id", APPLICATION)?;
                 tx.pragma_update(None, "user_version", VERSION)?;
             }
@@ -161,6 +160,23 @@ mod tests {
         assert!(matches!(Store::open(Some(&path("text")), NOW), Err(StoreError::Foreign)));
         assert!(matches!(Store::open(Some(&path("other")), NOW), Err(StoreError::Foreign)));
         assert!(matches!(Store::open(Some(&path("newer")), NOW), Err(StoreError::Newer(99))));
+    }
+
+    /// The server remembers ids longer than a desk in memory lives.
+    #[test]
+    fn a_new_file_uses_no_id_of_an_earlier_one() {
+        let first_id = |now: UnixMillis| {
+            let store = Store::open(None, now).unwrap();
+            let write = |tx: &Transaction<'_>| {
+                tx.execute_batch(
+                    "insert into talks (id, connector, line, chat, title, state, since) values (1, '', '', '', '', 'closed', 0)",
+                )?;
+                tx.execute("insert into messages (talk, at, author, text) values (1, 0, 'system', '')", [])?;
+                Ok::<_, rusqlite::Error>(tx.last_insert_rowid())
+            };
+            store.write(write).unwrap()
+        };
+        assert!(first_id(UnixMillis(NOW.0 + 60_000)) >= first_id(NOW) + 60);
     }
 
     #[test]

@@ -117,16 +117,20 @@ impl Reply {
     }
 }
 
+/// The HTTP status that tells of an error.
+pub fn status_of(error: &OfficeError) -> u16 {
+    match error {
+        OfficeError::NotThere(_) => 404,
+        OfficeError::NotAllowed(_) | OfficeError::Call(CallError::Refused(_)) => 409,
+        OfficeError::Wrong(_) => 400,
+        OfficeError::Call(CallError::Unreachable(_) | CallError::NotJson) => 502,
+        OfficeError::Store(_) => 500,
+    }
+}
+
 impl From<OfficeError> for Reply {
     fn from(error: OfficeError) -> Self {
-        let status = match error {
-            OfficeError::NotThere(_) => 404,
-            OfficeError::NotAllowed(_) | OfficeError::Call(CallError::Refused(_)) => 409,
-            OfficeError::Wrong(_) => 400,
-            OfficeError::Call(CallError::Unreachable(_) | CallError::NotJson) => 502,
-            OfficeError::Store(_) => 500,
-        };
-        Self::error(status, &error.to_string())
+        Self::error(status_of(&error), &error.to_string())
     }
 }
 

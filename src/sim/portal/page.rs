@@ -3,8 +3,8 @@
 use serde_json::{Value as Json, json};
 
 use super::PortalTwin;
-use crate::desk::CallError;
 use crate::desk::office::{Author, Entry, Mark, OfficeError, Talk};
+use crate::desk::web::status_of;
 use crate::sim::host::{Ask, Tell};
 
 impl PortalTwin {
@@ -73,12 +73,5 @@ fn done(result: Result<i64, OfficeError>) -> Tell {
 }
 
 fn failed(error: &OfficeError) -> Tell {
-    let status = match error {
-        OfficeError::NotThere(_) => 404,
-        OfficeError::NotAllowed(_) | OfficeError::Call(CallError::Refused(_)) => 409,
-        OfficeError::Wrong(_) => 400,
-        OfficeError::Call(CallError::Unreachable(_) | CallError::NotJson) => 502,
-        OfficeError::Store(_) => 500,
-    };
-    Tell::json(status, &json!({"error": error.to_string()}))
+    Tell::json(status_of(error), &json!({"error": error.to_string()}))
 }
