@@ -12,6 +12,7 @@ use crate::clock::UnixMillis;
 use crate::desk::values::{number, plain};
 use crate::desk::{Delivered, Failed, Kind, Received, codes};
 use crate::portals::boxed::portal_side::Push;
+use crate::portals::boxed::push::FAILED_ID;
 use crate::text;
 
 /// First version that carries characters instead of short names (`portal-box.md` §6).
@@ -47,6 +48,7 @@ const OWN: &str = "select talks.connector, talks.line, talks.id from messages jo
 // What a message has reached it keeps: statuses come twice, late and out of order.
 const DELIVERED: &str =
     "update messages set mark = 'delivered', why = null where id = :id and mark in ('sending', 'failed')";
+const IN_TALK: &str = "select 1 from messages where id = :id and talk = :talk and author <> 'customer'";
 const FAILED: &str = "update messages set mark = 'failed', why = :why, spent = 1
     where id = :id and mark in ('sending', 'failed')";
 const READ: &str = "update messages set mark = 'read'
@@ -135,6 +137,13 @@ impl Office {
                 let id = new.insert(tx)?;
                 rows::set_externals(tx, id, std::slice::from_ref(&received.message))?;
                 self.add_files(tx, id, received)?;
+                if let Some(failed) = failed_by(received) {
+                    // It stands in the chat as at a portal, but no customer wrote it: nothing begins with it.
+                    note_failure(tx, talk.id, failed, &text)?;
+                    let (kind, data) = (EventKind::Failure, json!({"why": text, "deleting": false}));
+                    after.events.extend(self.about(tx, kind, failed, data)?);
+                    return Ok(());
+                }
                 for text in arrived(tx, &mut talk, &text, now)?.texts {
                     after.texts.extend(write_text(tx, &talk, &text, now)?);
                 }
@@ -355,6 +364,22 @@ fn event_of(kind: Kind) -> EventKind {
         Kind::Post => EventKind::Post,
         Kind::PostUpdate => EventKind::PostUpdate,
     }
+}
+
+/// The desk's own message whose failure the server tells in the chat, as portals below 23 can be told no other way.
+fn failed_by(received: &Received) -> Option<i64> {
+    received.message.strip_prefix(FAILED_ID)?.parse().ok()
+}
+
+/// Such a failure is of the message itself while that is on its way, else of its deletion.
+fn note_failure(tx: &Transaction<'_>, talk: i64, id: i64, why: &str) -> rusqlite::Result<()> {
+    if !tx.prepare_cached(IN_TALK)?.exists(named_params! {":id": id, ":talk": talk})? {
+        return Ok(());
+    }
+    if tx.prepare_cached(FAILED)?.execute(named_params! {":why": why, ":id": id})? == 0 {
+        tx.prepare_cached(UNDELETE)?.execute(named_params! {":why": why, ":id": id})?;
+    }
+    Ok(())
 }
 
 /// What subscribers learn of a customer's message.

@@ -40,6 +40,9 @@ pub fn form(portal: &Portal, command: &str, connector: &str, line: &str, data: &
     form
 }
 
+/// How the id of a message begins that tells an older portal of a failure; the portal's own id of what failed follows.
+pub const FAILED_ID: &str = "trunkline-failed-";
+
 /// The command and its list for bodies of one kind, no file opened.
 pub fn content(portal: &Portal, bodies: &[Body]) -> (&'static str, Value) {
     content_opened(portal, bodies, &Opened::default())
@@ -66,7 +69,7 @@ fn element(portal: &Portal, body: &Body, opened: &Opened) -> Value {
             if portal.major() >= ERRORS_FROM {
                 error(im, *deleting, code, text)
             } else {
-                let id = format!("trunkline-failed-{}", im.message_id);
+                let id = format!("{FAILED_ID}{}", im.message_id);
                 let text = format!("[b]Connector server[/b]: the message was not delivered: {}", harmless(text));
                 told_in_chat(portal, customer.as_deref(), chat, id, &text)
             }

@@ -343,3 +343,32 @@ fn an_edit_or_deletion_of_what_the_desk_never_had_makes_no_conversation() {
         assert_eq!(scene.office.talks().unwrap(), [], "{version}");
     }
 }
+
+/// A portal below 23 is told of a failure in the chat (`portal-box.md` §4.3): the desk marks the message, and no
+/// conversation begins with the server's words.
+#[test]
+fn a_failure_that_is_told_in_the_chat_marks_its_message_and_begins_nothing() {
+    let mut scene = Scene::new("20.0.75");
+    let eve = scene.office.add_operator("Eve", None).unwrap();
+    scene.line(|line| line.welcome = "Welcome!".into());
+    scene.writes("ann", "Hi");
+    scene.sent();
+    let talk = scene.talk().id;
+    let id = scene.office.say(eve, talk, "Yes", None).unwrap();
+    scene.sent();
+    scene.office.close(talk).unwrap();
+    let failed = |deleting: bool| Notice::Failed {
+        im: im(id),
+        chat: "a:ann".into(),
+        deleting,
+        code: "BLOCKED".into(),
+        text: "the bot is blocked".into(),
+        customer: Some(Box::new(incoming("ann", "").user)),
+    };
+    scene.told("botframework.msteams", &Body::Notice(failed(false)));
+    let after = scene.talk();
+    assert_eq!((after.state, after.entries[2].mark), (TalkState::Closed, Some(Mark::Failed)));
+    assert!(after.entries[2].why.as_deref().unwrap().contains("the bot is blocked"), "{:?}", after.entries[2].why);
+    assert!(after.entries[3].text.contains("the bot is blocked"), "and it stands in the chat");
+    scene.is_quiet();
+}
