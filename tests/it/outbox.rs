@@ -492,7 +492,7 @@ fn a_refusal_for_good_is_told_and_the_chat_goes_on() {
 fn a_deletion_that_failed_may_be_asked_for_again() {
     let mut house = House::new();
     let line = house.line("1");
-    let mut delete = |house: &mut House, replies: Vec<Reply>| {
+    let delete = |house: &mut House, replies: Vec<Reply>| {
         house.script("c", replies);
         // The same message of the portal each time.
         house.said = 7;
