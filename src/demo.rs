@@ -257,7 +257,7 @@ impl Scene<'_> {
 /// What a person needs to know once everything runs.
 pub fn greet(demo: &Demo, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "Trunkline is running on this machine, with a portal and a messaging channel to try it on.\n")?;
-    writeln!(out, "  the operators' desk    {}", demo.portal.url())?;
+    writeln!(out, "  the operator's desk    {}", demo.portal.url())?;
     writeln!(out, "  the customer's chat    {}", demo.bot.url())?;
     writeln!(out, "  the server             {}", demo.app.public_addr())?;
     writeln!(out, "  its figures            {}/metrics\n", demo.app.admin_addr())?;
