@@ -1,4 +1,5 @@
-//! What is done beside the answers: conversations pass on, files are fetched, the hook is called. Each on a thread that
+//! What is done beside the answers: conversations pass on, what was left unsent is sent, files are fetched, the hook is
+//! called. Each on a thread that
 //! sleeps until it is rung for or something is due.
 
 use std::io;
@@ -60,8 +61,12 @@ impl Bell {
 /// An errand: does what is due and says when to come again.
 type Errand = fn(&Office) -> Result<Duration, OfficeError>;
 
-const ERRANDS: [(&str, Errand); 3] =
-    [("desk-turns", Office::pass_turns), ("desk-files", Office::fetch_file), ("desk-hook", Office::call_hook)];
+const ERRANDS: [(&str, Errand); 4] = [
+    ("desk-turns", Office::pass_turns),
+    ("desk-left", Office::send_what_is_left),
+    ("desk-files", Office::fetch_file),
+    ("desk-hook", Office::call_hook),
+];
 
 /// The running threads; dropping it ends and joins them.
 #[derive(Debug)]
@@ -96,6 +101,10 @@ impl Office {
     fn pass_turns(&self) -> Result<Duration, OfficeError> {
         let due = self.pass_on()?;
         Ok(due.map_or(LONG, |due| due.since(self.clock.now())))
+    }
+
+    fn send_what_is_left(&self) -> Result<Duration, OfficeError> {
+        Ok(self.send_left()?.unwrap_or(LONG))
     }
 
     /// Fetches one file, if one waits.

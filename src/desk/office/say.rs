@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, named_params};
+use rusqlite::{Connection, OptionalExtension, Transaction, named_params};
 
 use super::abilities::Abilities;
 use super::rows::{self, NewMessage, TalkRow};
@@ -13,6 +13,8 @@ use crate::desk::{Deletion, Edit, File, MessageRef, Outgoing};
 
 /// How long a message can be changed or taken back (`portal-box.md` §7).
 const CHANGEABLE: Duration = Duration::from_hours(3 * 24);
+/// How long handing a message over may take; after that nobody is at it any more.
+const HANDING: Duration = Duration::from_mins(2);
 /// Longest message, characters: what a portal's messenger takes.
 const TEXT_MAX: usize = 20_000;
 /// Longest address of a file.
@@ -25,6 +27,8 @@ const GONE: &str = "update messages set deleted = 1 where id = :id";
 const FAILED: &str = "update messages set mark = 'failed', why = :why where id = :id and mark = 'sending'";
 const SENDING: &str =
     "update messages set mark = 'sending', why = null where id = :id and mark = 'failed' returning spent";
+const HANDED: &str = "update messages set handed = 1 where id = :id";
+const UNSENT: &str = "select id, at from messages where mark = 'sending' and handed = 0 order by id limit 1";
 const OWN: &str = "select talk, at, author, operator, text, deleted from messages where id = :id";
 
 /// A file that an operator gives as a link.
@@ -115,17 +119,34 @@ impl Office {
             Ok((own, message))
         })?;
         let sent = self.client.output(&own.talk.connector, &own.talk.line).send_message(&[message]);
-        if let Err(error) = sent {
-            // The older client reports success whatever happens; the desk is honest.
-            let failed = self
-                .store
-                .write(|tx| tx.prepare_cached(FAILED)?.execute(named_params! {":why": error.to_string(), ":id": id}))?;
-            // With another mark by now, the server has it and only its answer was lost.
-            if failed > 0 {
-                return Err(error.into());
+        let Err(error) = sent else {
+            let handed = |tx: &Transaction<'_>| tx.prepare_cached(HANDED)?.execute(named_params! {":id": id}).map(drop);
+            return Ok(self.store.write(handed)?);
+        };
+        // The older client reports success whatever happens; the desk is honest.
+        let failed = self
+            .store
+            .write(|tx| tx.prepare_cached(FAILED)?.execute(named_params! {":why": error.to_string(), ":id": id}))?;
+        // With another mark by now, the server has it and only its answer was lost.
+        if failed > 0 { Err(error.into()) } else { Ok(()) }
+    }
+
+    /// Sends what was written and not handed over, because the desk ended in between; the server knows a repeat by its id.
+    /// Gives how long it is to the next one, if one is left that may still be on its way.
+    pub(super) fn send_left(&self) -> Result<Option<Duration>, OfficeError> {
+        let now = self.clock.now();
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, UnixMillis(row.get(1)?)));
+        let oldest = self.store.read(|db| db.prepare_cached(UNSENT)?.query_row([], read).optional())?;
+        let Some((id, at)) = oldest else { return Ok(None) };
+        let due = at.plus(HANDING);
+        if due <= now {
+            match self.send(id) {
+                // A failure of the call stands on the message.
+                Ok(()) | Err(OfficeError::Call(_)) => (),
+                Err(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(Some(due.since(now)))
     }
 
     /// The text as it goes out: the operator's name stands before it where the channel has that.

@@ -87,6 +87,8 @@ create table messages (
     post integer not null default 0 check (post in (0, 1)),
     -- BB-code, emoji as characters, without the operator's signature.
     text text not null,
+    -- The server was given it; one of our own that was not, because the desk ended meanwhile, is sent after the start.
+    handed integer not null default 0 check (handed in (0, 1)),
     -- How far an operator's or the desk's own message has come; null for customers'.
     mark text check (mark in ('sending', 'delivered', 'read', 'failed')),
     -- Why it failed.
@@ -97,6 +99,7 @@ create table messages (
     deleted integer not null default 0 check (deleted in (0, 1))
 ) strict;
 create index messages_talk on messages (talk, id);
+create index messages_unsent on messages (id) where mark = 'sending' and handed = 0;
 
 -- What channels call messages: one id of a customer's, several where an operator's was sent in parts.
 create table externals (

@@ -1,6 +1,7 @@
 //! Customers' messages and operators': stored, confirmed, shown, marked.
 
 use super::*;
+use crate::desk::office::rows::NewMessage;
 
 #[test]
 fn a_repeat_is_confirmed_and_shown_once() {
@@ -371,4 +372,36 @@ fn a_failure_that_is_told_in_the_chat_marks_its_message_and_begins_nothing() {
     assert!(after.entries[2].why.as_deref().unwrap().contains("the bot is blocked"), "{:?}", after.entries[2].why);
     assert!(after.entries[3].text.contains("the bot is blocked"), "and it stands in the chat");
     scene.is_quiet();
+}
+
+/// Promise 5 at this end: a desk that ends between storing an operator's message and handing it over sends it later.
+#[test]
+fn what_was_stored_and_not_handed_over_is_sent_after_the_start() {
+    for version in VERSIONS {
+        let mut scene = Scene::new(version);
+        let eve = scene.office.add_operator("Eve", None).unwrap();
+        scene.writes("ann", "Hi");
+        let talk = scene.talk().id;
+        scene.office.say(eve, talk, "Yes", None).unwrap();
+        scene.sent();
+        assert_eq!(scene.office.send_left().unwrap(), None, "{version}: nothing is left of what was handed over");
+        let left = NewMessage {
+            talk,
+            at: NOON,
+            author: Author::Operator,
+            operator: Some(eve),
+            customer: None,
+            post: false,
+            text: "Left",
+        };
+        scene.office.store.write(|tx| left.insert(tx)).unwrap();
+        let wait = scene.office.send_left().unwrap().unwrap();
+        assert!(wait > Duration::ZERO, "{version}: somebody may be at it");
+        scene.is_quiet();
+        scene.clock.advance(wait);
+        assert_eq!(scene.office.send_left().unwrap(), Some(Duration::ZERO), "{version}");
+        assert!(scene.sent().contains("Left"), "{version}");
+        assert_eq!(scene.office.send_left().unwrap(), None, "{version}");
+        scene.is_quiet();
+    }
 }
