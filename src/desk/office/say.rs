@@ -161,7 +161,13 @@ impl Office {
         }
     }
 
-    /// An operator edits a message that has been delivered.
+    /// What can be done at the channel of a message.
+    pub fn abilities(&self, id: i64) -> Result<Abilities, OfficeError> {
+        let own = self.store.read(|db| own(db, id))?.ok_or(OfficeError::NotThere("there is no such message"))?;
+        Ok(Abilities::of(&own.talk.connector))
+    }
+
+    /// An operator edits a message that has been delivered; whether the channel takes that is for the caller to ask.
     pub fn edit(&self, id: i64, text: &str) -> Result<(), OfficeError> {
         let text = sound(text)?;
         if text.is_empty() {

@@ -11,6 +11,10 @@ pub(super) fn body(request: &Request) -> Result<Json, OfficeError> {
     body.filter(Json::is_object).ok_or_else(|| OfficeError::Wrong("the body must be a JSON object".to_owned()))
 }
 
+fn refuse(why: &str) -> Result<Reply, OfficeError> {
+    Err(OfficeError::NotAllowed(why.to_owned()))
+}
+
 impl Page {
     pub(super) fn act(&self, request: &Request, name: &str, me: &Operator) -> Result<Reply, OfficeError> {
         let body = body(request)?;
@@ -32,6 +36,8 @@ impl Page {
                     Err(error) => return Err(error),
                 }
             }
+            "edit" if !office.abilities(id)?.edit => return refuse("this channel takes no edits"),
+            "delete" if !office.abilities(id)?.delete => return refuse("this channel takes no deletions"),
             "edit" => office.edit(id, text("text"))?,
             "delete" => office.delete(id)?,
             "again" => done = json!({"id": office.send_again(id)?}),

@@ -190,6 +190,22 @@ fn an_operator_sees_and_does_everything_on_the_page() {
     assert_eq!((older["messages"].as_array().unwrap().len(), &older["older"]), (1, &json!(false)));
 }
 
+/// The page offers neither there; another program that speaks to it may try.
+#[test]
+fn a_channel_that_takes_no_edits_gets_none() {
+    let mut scene = Scene::new("23.100.0");
+    let eve = scene.office.add_operator("Eve", None).unwrap();
+    scene.writes_at("botframework.webchat", "ann", "Hi");
+    let mut browser = Browser::new(&scene);
+    browser.sign_in(eve, "");
+    let id = browser.post("/desk/say", &json!({"talk": scene.talk().id, "text": "Yes"}))["id"].clone();
+    for (act, why) in [("edit", "this channel takes no edits"), ("delete", "this channel takes no deletions")] {
+        let (status, refused) = browser.ask("POST", &format!("/desk/{act}"), &json!({"id": id, "text": "No"}));
+        assert_eq!((status, &refused["error"]), (409, &json!(why)));
+    }
+    assert_eq!(browser.ask("POST", "/desk/edit", &json!({"id": 1, "text": "No"})).0, 404);
+}
+
 #[test]
 fn lines_and_channels_are_set_up_on_the_page() {
     let scene = Scene::new("23.100.0");

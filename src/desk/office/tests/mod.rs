@@ -87,6 +87,11 @@ impl Scene {
         reply
     }
 
+    /// A customer writes at a channel.
+    pub(crate) fn writes_at(&mut self, connector: &str, user: &str, text: &str) {
+        self.says(Incoming { connector: connector.to_owned(), ..incoming(user, text) });
+    }
+
     /// A customer writes at Teams, in a chat of that customer's own. The desk confirms it.
     pub(crate) fn writes(&mut self, user: &str, text: &str) {
         self.next += 1;
