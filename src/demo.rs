@@ -261,6 +261,7 @@ pub fn greet(demo: &Demo, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "  the customer's chat    {}", demo.bot.url())?;
     writeln!(out, "  the server             {}", demo.app.public_addr())?;
     writeln!(out, "  its figures            {}/metrics\n", demo.app.admin_addr())?;
-    writeln!(out, "Open the first two side by side and write as the customer. Ctrl+C ends it; nothing stays behind.")?;
+    writeln!(out, "Open the first two side by side, come in as one of the operators, and write as the customer.")?;
+    writeln!(out, "Ctrl+C ends it; nothing stays behind.")?;
     out.flush()
 }
