@@ -1,5 +1,5 @@
 //! Signed hooks against a real receiver: Python's package for Standard Webhooks takes what the desk posts, and nothing
-//! else. Left out, and said so, where Python or the package is missing; `TRUNKLINE_PYTHON` names another interpreter.
+//! else. Left out, and said so, where Python or the package is missing; `PEER_PYTHON` names another interpreter.
 
 use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -24,7 +24,7 @@ struct Receiver {
 
 impl Receiver {
     fn start() -> Option<Self> {
-        let python = std::env::var("TRUNKLINE_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+        let python = std::env::var("PEER_PYTHON").unwrap_or_else(|_| "python3".to_owned());
         let mut child = match Command::new(&python).args([PEER, SECRET]).stdout(Stdio::piped()).spawn() {
             Ok(child) => child,
             Err(error) => {
