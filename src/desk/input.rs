@@ -173,26 +173,12 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
-    use crate::desk::tests::KEY;
-    use crate::ids::PortalId;
+    use crate::desk::tests::{KEY, portal};
     use crate::message::{Body, Notice, PortalRef};
-    use crate::portals::boxed::{key_md5, push};
+    use crate::portals::boxed::push;
     use crate::records::Portal;
 
     const VERSIONS: [&str; 3] = ["17.0.14", "20.0.75", "23.100.0"];
-
-    /// The portal as the server knows it.
-    fn portal(version: &str, license_key: &str) -> Portal {
-        Portal {
-            id: PortalId(1),
-            name: "office".into(),
-            protocol: "box".into(),
-            url: "https://portal.test".into(),
-            licence: String::new(),
-            key: key_md5(license_key),
-            version: Some(version.into()),
-        }
-    }
 
     /// What the server posts.
     fn posted(portal: &Portal, command: &str, data: &Value) -> Vec<u8> {

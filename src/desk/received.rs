@@ -196,23 +196,14 @@ fn escaped(part: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::desk::tests::KEY;
+    use crate::desk::tests::{KEY, portal};
     use crate::message::{Attachment, Body, Chat, FileLink, Incoming, IncomingKind, Route, User};
     use crate::portals::boxed::portal_side::Identity;
-    use crate::portals::boxed::{key_md5, push};
-    use crate::records::Portal;
+    use crate::portals::boxed::push;
 
     /// What the server's own code makes of a message, read by a portal of that version.
     fn received(version: &str, message: Incoming) -> Vec<Received> {
-        let portal = Portal {
-            id: crate::ids::PortalId(1),
-            name: "office".into(),
-            protocol: "box".into(),
-            url: "https://portal.test".into(),
-            licence: String::new(),
-            key: key_md5(KEY),
-            version: Some(version.into()),
-        };
+        let portal = portal(version, KEY);
         let connector = message.connector.clone();
         let (command, data) = push::content(&portal, &[Body::Message(Box::new(message))]);
         let body = push::form(&portal, command, &connector, "7", &data).encode();

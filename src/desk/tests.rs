@@ -10,11 +10,13 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::clock::{Clock, ManualClock, SystemClock, UnixMillis};
+use crate::ids::PortalId;
 use crate::net::{Net, Out};
 use crate::portals::boxed::form::Form;
 use crate::portals::boxed::key_md5;
 use crate::portals::boxed::php::{self, Value};
 use crate::portals::boxed::portal_side::Identity;
+use crate::records::Portal;
 
 pub(crate) const KEY: &str = "TEST-LICENCE-KEY-0001";
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);
@@ -79,6 +81,19 @@ pub(crate) fn request(stream: &mut impl Read) -> (String, Vec<u8>) {
     let mut body = vec![0; length.unwrap_or(0)];
     stream.read_exact(&mut body).unwrap();
     (head, body)
+}
+
+/// The portal as the server knows it.
+pub(crate) fn portal(version: &str, license_key: &str) -> Portal {
+    Portal {
+        id: PortalId(1),
+        name: "office".into(),
+        protocol: "box".into(),
+        url: "https://portal.test".into(),
+        licence: String::new(),
+        key: key_md5(license_key),
+        version: Some(version.into()),
+    }
 }
 
 pub(crate) fn out() -> Arc<dyn Net> {

@@ -16,12 +16,11 @@ use super::*;
 use crate::clock::{ManualClock, UnixMillis};
 use crate::desk::distribution::Mode;
 use crate::desk::hours::Hours;
-use crate::desk::tests::{Heard, KEY, LIMIT, out, server};
-use crate::ids::PortalId;
+use crate::desk::tests::{Heard, KEY, LIMIT, out, portal, server};
 use crate::message::{Body, Chat, Incoming, IncomingKind, Notice, PortalRef, Route, User};
 use crate::net::{Answer, Call, NetError};
 use crate::portals::boxed::php::Value;
-use crate::portals::boxed::{key_md5, push};
+use crate::portals::boxed::push;
 use crate::records::Portal;
 use crate::secret::Secret;
 
@@ -63,15 +62,7 @@ impl Scene {
     }
 
     fn portal(&self) -> Portal {
-        Portal {
-            id: PortalId(1),
-            name: "office".into(),
-            protocol: "box".into(),
-            url: "https://portal.test".into(),
-            licence: String::new(),
-            key: key_md5(KEY),
-            version: Some(self.version.into()),
-        }
+        portal(self.version, KEY)
     }
 
     /// The server says something about line 7; gives the reply of the office's door.
