@@ -1,6 +1,5 @@
 //! What is done beside the answers: conversations pass on, what was left unsent is sent, files are fetched, the hook is
-//! called. Each on a thread that
-//! sleeps until it is rung for or something is due.
+//! called. Each on a thread that sleeps until it is rung for or something is due.
 
 use std::io;
 use std::sync::{Arc, Weak};

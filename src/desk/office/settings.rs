@@ -191,7 +191,7 @@ impl super::Office {
             make(tx, id)?;
             let text = settings.to_json().to_string();
             tx.prepare_cached(SETTINGS)?.execute(named_params! {":line": id, ":settings": text})?;
-            super::turns::offer_anew(tx, Some(id), self.clock.now())?;
+            super::turns::offer_anew(tx, id, self.clock.now())?;
             Ok::<_, OfficeError>(())
         })?;
         self.errands.ring();

@@ -28,7 +28,7 @@ pub enum StoreError {
     Path(std::io::Error),
     /// Another process has it open.
     InUse,
-    /// It is a database, but no desk's.
+    /// It is something else: no database, or one of another program.
     Foreign,
     /// It was written by a newer version of this program.
     Newer(i64),
@@ -41,7 +41,7 @@ impl fmt::Display for StoreError {
         match self {
             Self::Path(why) => write!(f, "the desk's file can't be opened: {why}"),
             Self::InUse => f.write_str("another process has the desk's file open; stop it first"),
-            Self::Foreign => f.write_str("the file is a database of something else; name another one"),
+            Self::Foreign => f.write_str("the file that is there is no desk's; name another one"),
             Self::Newer(found) => {
                 write!(f, "the desk's file has version {found}, this program knows {VERSION}; use a newer program")
             }

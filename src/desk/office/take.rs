@@ -144,7 +144,7 @@ impl Office {
                     after.events.extend(self.about(tx, kind, failed, data)?);
                     return Ok(());
                 }
-                for text in arrived(tx, &mut talk, &text, now)?.texts {
+                for text in arrived(tx, &mut talk, &text, now)? {
                     after.texts.extend(write_text(tx, &talk, &text, now)?);
                 }
                 Some(id)

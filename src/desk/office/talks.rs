@@ -256,18 +256,12 @@ const ENTRIES: &str = "select messages.id, messages.at, messages.author, message
     from messages left join operators on operators.id = messages.operator
         left join customers on customers.id = messages.customer
     where messages.talk = :talk and messages.id < :before order by messages.id desc limit :limit";
-const ENTRY: &str = "select messages.id, messages.at, messages.author, messages.text, messages.mark, messages.why,
-        messages.edited, messages.deleted, operators.name as operator_name,
-        trim(customers.name || ' ' || customers.last_name) as customer_name
-    from messages left join operators on operators.id = messages.operator
-        left join customers on customers.id = messages.customer
-    where messages.id = :id";
 const EXTERNALS: &str = "select external from externals where message = :message order by place";
 const FILES: &str = "select id, name, url, kind, state, size from files where message = :message order by id";
 const FILE: &str = "select id, name, url, kind, state, size, content from files where id = :id and state = 'here'";
 const TALKS: &str = "select id from talks order by id";
 // Who waits or is held is left out last: nobody would look for them.
-const LISTED: &str = "select listed.id, listed.newest,
+const LISTED: &str = "select listed.id,
         (select count(*) from messages where messages.talk = listed.id and messages.author = 'customer'
             and messages.id > coalesce(seen.message, 0)) as unread
     from (select id, newest from talks order by state = 'closed', newest desc limit :limit) as listed
@@ -361,7 +355,7 @@ impl Office {
     pub fn summaries(&self, operator: i64, limit: u32) -> Result<Vec<Summary>, OfficeError> {
         Ok(self.store.read(|db| {
             let key = named_params! {":operator": operator, ":limit": limit};
-            let read = |row: &Row<'_>| summary(db, row.get("id")?, row.get("newest")?, row.get("unread")?);
+            let read = |row: &Row<'_>| summary(db, row.get("id")?, row.get("unread")?);
             db.prepare_cached(LISTED)?.query_map(key, read)?.collect()
         })?)
     }
@@ -395,9 +389,9 @@ impl Office {
     }
 }
 
-fn summary(db: &Connection, id: i64, newest: i64, unread: u32) -> rusqlite::Result<Summary> {
+fn summary(db: &Connection, id: i64, unread: u32) -> rusqlite::Result<Summary> {
     let talk = TalkRow::find(db, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-    let last = db.prepare_cached(ENTRY)?.query_row(named_params! {":id": newest}, |row| entry(db, row)).optional()?;
+    let last = entries(db, id, i64::MAX, 1)?.pop();
     Ok(Summary {
         id,
         abilities: Abilities::of(&talk.connector),

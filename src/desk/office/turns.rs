@@ -19,7 +19,8 @@ const CANDIDATES: &str = "select id, last_turn,
 const HAD_A_TURN: &str = "update operators set last_turn = :now where id = :id";
 const OVERDUE: &str = "select id from talks where state = 'waiting' and turn_until <= :now order by turn_until";
 const NEXT_DUE: &str = "select min(turn_until) from talks where state = 'waiting'";
-const WAITING: &str = "select id from talks where state = 'waiting' and (:line is null or line = :line) order by since";
+const WAITING: &str = "select id from talks where state = 'waiting' and line = :line order by since";
+const FORGET_ROUNDS: &str = "update talks set tried = '[]' where state = 'waiting' and line = :line";
 const WAITING_FOR: &str = "select id from talks where state = 'waiting' and turn = :operator order by since";
 const NOBODYS: &str = "select id from talks where state = 'waiting' and turn is null order by since";
 
@@ -67,16 +68,10 @@ fn turn_over(tx: &Transaction<'_>, talks: Vec<i64>, now: UnixMillis) -> Result<(
     Ok(())
 }
 
-/// Begins the round of every conversation that waits, of one line or of all.
-pub(super) fn offer_anew(tx: &Transaction<'_>, line: Option<&str>, now: UnixMillis) -> Result<()> {
-    for id in ids(tx, WAITING, named_params! {":line": line})? {
-        if let Some(mut talk) = TalkRow::find(tx, id)? {
-            talk.tried.clear();
-            talk.save(tx)?;
-            turn_over(tx, vec![id], now)?;
-        }
-    }
-    Ok(())
+/// Begins the round of every conversation that waits in a line.
+pub(super) fn offer_anew(tx: &Transaction<'_>, line: &str, now: UnixMillis) -> Result<()> {
+    tx.prepare_cached(FORGET_ROUNDS)?.execute(named_params! {":line": line})?;
+    turn_over(tx, ids(tx, WAITING, named_params! {":line": line})?, now)
 }
 
 /// An operator has come or gone: who has gone loses turns, who has come gets what nobody was there for.
@@ -84,13 +79,6 @@ pub(super) fn came_or_went(tx: &Transaction<'_>, operator: i64, here: bool, now:
     let talks =
         if here { ids(tx, NOBODYS, &[])? } else { ids(tx, WAITING_FOR, named_params! {":operator": operator})? };
     turn_over(tx, talks, now)
-}
-
-/// What came of a customer's message.
-#[derive(Debug, Default)]
-pub(super) struct Arrival {
-    /// What the desk says by itself.
-    pub texts: Vec<String>,
 }
 
 /// A rating as a customer gives one: `1`, `0`, maybe with words after it (`portal-box.md` §4.5).
@@ -102,8 +90,8 @@ fn rating(text: &str) -> Option<i64> {
     })
 }
 
-/// Moves a conversation on by a customer's new message.
-pub(super) fn arrived(tx: &Transaction<'_>, talk: &mut TalkRow, text: &str, now: UnixMillis) -> Result<Arrival> {
+/// Moves a conversation on by a customer's new message. Gives what the desk says by itself.
+pub(super) fn arrived(tx: &Transaction<'_>, talk: &mut TalkRow, text: &str, now: UnixMillis) -> Result<Vec<String>> {
     let settings = settings::line(tx, &talk.line)?.settings;
     let mut texts = Vec::new();
     talk.blocked = false;
@@ -111,7 +99,7 @@ pub(super) fn arrived(tx: &Transaction<'_>, talk: &mut TalkRow, text: &str, now:
         if let Some(rating) = rating(text).filter(|_| talk.rating_asked) {
             (talk.rating, talk.rating_asked) = (Some(rating), false);
             talk.save(tx)?;
-            return Ok(Arrival::default());
+            return Ok(texts);
         }
         wait(talk, now);
         (talk.rating, talk.rating_asked, talk.away_said) = (None, false, false);
@@ -125,7 +113,7 @@ pub(super) fn arrived(tx: &Transaction<'_>, talk: &mut TalkRow, text: &str, now:
     }
     talk.save(tx)?;
     texts.retain(|text| !text.is_empty());
-    Ok(Arrival { texts })
+    Ok(texts)
 }
 
 /// Puts a conversation into the queue, its round not begun.
