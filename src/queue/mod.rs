@@ -94,6 +94,8 @@ const SEEN_OUT: &str = "
     insert or ignore into seen (key, at, line_id, external, outbox_id)
     values (:key, :now, :line, :external, 1 + coalesce((select seq from sqlite_sequence where name = 'outbox'), 0))";
 
+const FORGET_EVENT: &str = "delete from seen where key = :key";
+
 /// An event as `seen` keeps it.
 #[derive(Clone, Debug)]
 pub struct Mark {
@@ -129,7 +131,7 @@ impl Mark {
 
     /// Forgets the event: it came to nothing, and whoever asks for it again means it.
     pub fn forget(&self, tx: &Tx<'_>) -> Result<()> {
-        tx.db().prepare_cached("delete from seen where key = ?1")?.execute([self.key]).map(drop)
+        tx.db().prepare_cached(FORGET_EVENT)?.execute(named_params! {":key": self.key}).map(drop)
     }
 }
 

@@ -2,7 +2,7 @@
 //! message is the one that does not pass.
 //!
 //! A message is given up as poison only against evidence: it has failed alone `poison_attempts` times, right after the
-//! last time the next message passed, and then it failed once more, for the portal may have come back between the two.
+//! last time another message passed, and then it failed once more, for the portal may have come back between the two.
 //! A portal that is down or refuses everything gives no such evidence, so its messages wait out the schedule.
 //!
 //! The order of a chat is kept (promise 3): the evidence is the first that waits of a chat other than the suspect's. Where
